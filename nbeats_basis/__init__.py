@@ -1,0 +1,3 @@
+"""Forecasts as sums of basis expansions of continuous time."""
+from nbeats_basis import bases
+

@@ -1,0 +1,129 @@
+"""The contract of a basis: K functions of continuous time, with derivatives."""
+
+import keras
+from keras import ops
+
+from nbeats_basis.checks import check_int
+from nbeats_basis.members import MemberLayer
+
+
+class Basis(MemberLayer):
+    r"""K real functions of time, b_1(t), ..., b_K(t), defined for every real t.
+
+    A new basis sets `num_terms` and implements `evaluate(times, order)`; this class gives it the call, the derivative,
+    `+` and the checks. Weights, if any, are made in `build` with `member_weight`; inside a network they carry a
+    leading member axis, and so do the values: times `(M or 1, B or 1, T)` give `(M, B or 1, T, K)`.
+
+    Call arguments:
+        times: `(..., T)` floating point, any unit; the result has the same dtype.
+
+    Returns:
+        `(..., T, K)`.
+    """
+
+    @property
+    def num_terms(self) -> int:
+        """K, the number of functions."""
+        raise NotImplementedError(f"{type(self).__name__} must define `num_terms`.")
+
+    def evaluate(self, times, order: int):
+        """Return the `order`-th derivative of every function at `times`, `(..., T, K)`.
+
+        Args:
+            times: tensor `(..., T)`.
+            order: order of the derivative, 0 for the functions themselves.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define `evaluate`.")
+
+    def call(self, times):
+        """Return the functions at `times`, `(..., T, K)`."""
+        return self.evaluate(_as_float(times), 0)
+
+    def derivative(self, times, order: int = 1):
+        """Return the derivatives at `times`, `(..., T, K)`, per unit of time to the power `order`.
+
+        Args:
+            times: tensor `(..., T)`.
+            order: order of the derivative, at least 0. Defaults to 1.
+        """
+        times = _as_float(times)
+        if not self.built:
+            self(times)
+        return self.evaluate(times, check_int("order", order, 0))
+
+    def build(self, times_shape):
+        """Create no weights; a basis with weights overrides this."""
+
+    def compute_output_shape(self, times_shape):
+        """Return `(..., T, K)`."""
+        members = () if self.seeds is None or not self.weights else (len(self.seeds),)
+        return (*members, *times_shape[len(members) :], self.num_terms)
+
+    def __add__(self, other: "Basis") -> "Concatenate":
+        """Return the basis of the functions of both."""
+        if not isinstance(other, Basis):
+            return NotImplemented
+        return Concatenate([*_parts(self), *_parts(other)])
+
+
+@keras.saving.register_keras_serializable(package="nbeats_basis")
+class Concatenate(Basis):
+    """The functions of several bases, one after another: what `+` returns.
+
+    Args:
+        bases: list of bases, at least one.
+
+    Example:
+        >>> import nbeats_basis as nb
+        >>> basis = nb.bases.Polynomial(1) + nb.bases.Fourier([12], harmonics=2)
+        >>> basis.num_terms
+        6
+    """
+
+    def __init__(self, bases: list[Basis], **kwargs):
+        super().__init__(**kwargs)
+        self.bases = list(bases)
+
+    @property
+    def num_terms(self) -> int:
+        """Sum of the parts' numbers of functions."""
+        return sum(basis.num_terms for basis in self.bases)
+
+    def assign_members(self, seeds, scope: str) -> None:
+        """Assign the members to every part."""
+        super().assign_members(seeds, scope)
+        for i, basis in enumerate(self.bases):
+            basis.assign_members(seeds, f"{scope}/{i}")
+
+    def build(self, times_shape):
+        """Build the parts."""
+        for basis in self.bases:
+            if not basis.built:
+                basis.build(times_shape)
+
+    def evaluate(self, times, order: int):
+        """Concatenate the parts' values on the last axis."""
+        values = [basis.evaluate(times, order) for basis in self.bases]
+        members = max(v.shape[0] for v in values) if len(values[0].shape) > 2 else None
+        if members is not None and any(v.shape[0] != members for v in values):
+            values = [v if v.shape[0] == members else ops.repeat(v, members, axis=0) for v in values]
+        return ops.concatenate(values, axis=-1)
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "bases": [keras.saving.serialize_keras_object(b) for b in self.bases]}
+
+    @classmethod
+    def from_config(cls, config):
+        """Rebuild the parts from their configurations."""
+        bases = [keras.saving.deserialize_keras_object(b) for b in config.pop("bases")]
+        return cls(bases, **config)
+
+
+def _parts(basis: Basis) -> list[Basis]:
+    return basis.bases if isinstance(basis, Concatenate) else [basis]
+
+
+def _as_float(times):
+    times = ops.convert_to_tensor(times)
+    return times if keras.backend.is_float_dtype(times.dtype) else ops.cast(times, "float32")

@@ -1,0 +1,74 @@
+"""Argument checks, and the errors and warnings of the package."""
+
+from collections.abc import Iterable
+from numbers import Integral, Real
+
+
+class NotFittedError(ValueError, AttributeError):
+    """A fitted attribute or method was used before `fit`."""
+
+
+class DataError(ValueError):
+    """A data frame cannot be used; the message names the series, the column and the first bad row."""
+
+
+class DataWarning(UserWarning):
+    """The data can be used, but something about it deserves a look."""
+
+
+class TrainingWarning(UserWarning):
+    """Training ended early; the message says at which step and in which member."""
+
+
+def check_int(name: str, value, minimum: int = 1) -> int:
+    """Return `value` as an int of at least `minimum`; raise TypeError or ValueError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"`{name}` must be an integer. Received: {name}={value!r}")
+    if value < minimum:
+        raise ValueError(f"`{name}` must be at least {minimum}. Received: {name}={value!r}")
+    return int(value)
+
+
+def check_positive(name: str, value) -> float:
+    """Return `value` as a finite float above zero; raise TypeError or ValueError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}")
+    if not 0 < value < float("inf"):
+        raise ValueError(f"`{name}` must be positive and finite. Received: {name}={value!r}")
+    return float(value)
+
+
+def check_choice(name: str, value, choices: Iterable[str]) -> str:
+    """Return `value` if it is one of `choices`; raise ValueError otherwise."""
+    choices = list(choices)
+    if value not in choices:
+        raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}")
+    return value
+
+
+def check_quantiles(level=None, quantiles=None) -> list[float]:
+    """Return quantile levels in (0, 1) from central intervals or quantiles.
+
+    Args:
+        level: percentages of central intervals, each in (0, 100): 80 gives the quantiles 0.1 and 0.9.
+        quantiles: probabilities in (0, 1), instead of `level`.
+
+    Raises:
+        ValueError: both are given, or one is out of range.
+    """
+    if level is not None and quantiles is not None:
+        raise ValueError(
+            "`level` and `quantiles` say the same thing twice; give one. "
+            f"Received: level={level!r}, quantiles={quantiles!r}"
+        )
+    for name, values, top in (("level", level, 100), ("quantiles", quantiles, 1)):
+        if values is None:
+            continue
+        if isinstance(values, str) or not isinstance(values, Iterable):
+            raise TypeError(f"`{name}` must be a list of numbers. Received: {name}={values!r}")
+        for value in values:
+            if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < top:
+                raise ValueError(f"`{name}` must lie strictly between 0 and {top}. Received: {name}={values!r}")
+    if level is not None:
+        return [p for lv in level for p in (0.5 - float(lv) / 200, 0.5 + float(lv) / 200)]
+    return [float(q) for q in quantiles or ()]
