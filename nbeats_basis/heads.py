@@ -1,0 +1,161 @@
+"""Heads: what the network's parameters mean. The only module that imports TensorFlow Probability."""
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from nbeats_basis.checks import check_choice, check_int
+
+POINT_LOSSES = ("mae", "mse", "smape", "mape", "mase")
+
+
+class Head:
+    """Turns parameters `(M, B, H, P)` into forecasts. A new distribution sets `num_params` and `distribution`.
+
+    The first parameter is the location, in the units of the forecast; the others are unconstrained.
+    """
+
+    num_params = 1
+    is_distribution = False
+
+    def get_config(self) -> dict:
+        """Return the constructor's arguments."""
+        return {}
+
+    @classmethod
+    def from_config(cls, config: dict) -> "Head":
+        """Return the head of these arguments."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        """Return the call that makes the head."""
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"
+
+    def __eq__(self, other) -> bool:
+        """Two heads of one class and equal arguments are equal."""
+        return type(self) is type(other) and self.get_config() == other.get_config()
+
+    __hash__ = None
+
+
+@keras.saving.register_keras_serializable(package="nbeats_basis")
+class Point(Head):
+    """A point forecast; members combine by their median.
+
+    Args:
+        loss: "mae", "mse", "smape", "mape" or "mase", or a list of these that the members take in turn.
+            Defaults to "mae".
+        season_length: m, steps in a season, for the scale of "mase", at least 1. Defaults to 1.
+
+    Raises:
+        ValueError: an unknown loss.
+
+    Source: losses of Oreshkin et al. 2020, section 3.1 and 5.2.
+    """
+
+    def __init__(self, loss: str | Sequence[str] = "mae", season_length: int = 1):
+        names = [loss] if isinstance(loss, str) else list(loss)
+        self.losses = tuple(check_choice("loss", name, POINT_LOSSES) for name in names)
+        if not names:
+            raise ValueError(f"`loss` must name at least one loss. Received: loss={loss!r}")
+        self.loss = loss if isinstance(loss, str) else names
+        self.season_length = check_int("season_length", season_length)
+
+    def get_config(self) -> dict:
+        """Return the constructor's arguments."""
+        return {"loss": self.loss, "season_length": self.season_length}
+
+
+class Distribution(Head):
+    """A distribution of each forecast; members combine as an equal mixture."""
+
+    is_distribution = True
+    floor = 1e-3  # of the scale, relative to that of the window
+
+    def distribution(self, params, scale=1.0):
+        """Return the `tfp.distributions` object of the parameters.
+
+        Args:
+            params: `(..., P)`; the location in the units of `scale`.
+            scale: `(...)`, units of the location per network unit. Defaults to 1.0.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define `distribution`.")
+
+    def log_prob(self, params, targets):
+        """Return the log density at the targets, in network units.
+
+        Args:
+            params: `(..., P)`.
+            targets: `(...)`.
+        """
+        return self.distribution(params).log_prob(targets)
+
+    def quantile(self, params, scale, levels):
+        """Return quantiles of the members' equal mixture, in increasing order of `levels`.
+
+        The mixture's quantile lies between the smallest and the largest of the members'; there safeguarded Newton
+        steps on its distribution function find it.
+
+        Args:
+            params: `(M, B, H, P)`.
+            scale: `(M, B, H)`.
+            levels: `(Q,)` probabilities in (0, 1).
+
+        Returns:
+            `(B, H, Q)`.
+        """
+        mixture = self.distribution(params[..., None, :], scale[..., None])
+        members = mixture.quantile(levels)
+        if params.shape[0] == 1:
+            return members[0]
+        low, high = tf.reduce_min(members, axis=0), tf.reduce_max(members, axis=0)
+        guess = tf.reduce_mean(members, axis=0)
+        for _ in range(12):
+            excess = tf.reduce_mean(mixture.cdf(guess), axis=0) - levels
+            low, high = tf.where(excess < 0, guess, low), tf.where(excess > 0, guess, high)
+            newton = guess - tf.math.divide_no_nan(excess, tf.reduce_mean(mixture.prob(guess), axis=0))
+            inside = tf.logical_and(newton > low, newton < high)
+            guess = tf.where(inside, newton, (low + high) / 2)
+        return guess
+
+
+@keras.saving.register_keras_serializable(package="nbeats_basis")
+class Normal(Distribution):
+    """Normal distributions: location and standard deviation softplus(p_1) + floor.
+
+    Example:
+        >>> import nbeats_basis as nb
+        >>> nb.heads.Normal().num_params
+        2
+    """
+
+    num_params = 2
+
+    def distribution(self, params, scale=1.0):
+        """Return `tfp.distributions.Normal`."""
+        import tensorflow_probability as tfp
+
+        spread = (tf.nn.softplus(params[..., 1]) + self.floor) * scale
+        return tfp.distributions.Normal(params[..., 0], spread)
+
+
+@keras.saving.register_keras_serializable(package="nbeats_basis")
+class StudentT(Distribution):
+    """Student-t distributions: location, scale softplus(p_1) + floor and degrees of freedom 2 + softplus(p_2) + floor.
+
+    Example:
+        >>> import nbeats_basis as nb
+        >>> nb.heads.StudentT().num_params
+        3
+    """
+
+    num_params = 3
+
+    def distribution(self, params, scale=1.0):
+        """Return `tfp.distributions.StudentT`."""
+        import tensorflow_probability as tfp
+
+        spread = (tf.nn.softplus(params[..., 1]) + self.floor) * scale
+        freedom = 2 + tf.nn.softplus(params[..., 2] + 2) + self.floor
+        return tfp.distributions.StudentT(freedom, params[..., 0], spread)

@@ -1,0 +1,71 @@
+"""Training losses of one member each: log likelihood for distributions, the competitions' errors for points."""
+
+import tensorflow as tf
+
+from nbeats_basis.heads import Head
+
+
+def member_losses(head: Head, params, targets, weights, window: dict):
+    """Return the mean loss of each member, `(M,)`.
+
+    Args:
+        head: the head; `Point` gives member k the loss k modulo the number of losses.
+        params: `(M, B, H, P)`, location in network units.
+        targets: `(M, B, H)` in network units, finite.
+        weights: `(M, B, H)`, 0 where there is no target.
+        window: what the members read, in network units: "values" and "observed" `(M, B, L)`, and "level" `(M, B)`,
+            the data's zero is at -level.
+    """
+    if head.is_distribution:
+        return _mean(-head.log_prob(params, targets), weights)
+    members = params.shape[0]
+    by_loss = {name: [k for k in range(members) if head.losses[k % len(head.losses)] == name] for name in head.losses}
+    parts, order = [], []
+    for name, ks in by_loss.items():
+        if not ks:
+            continue
+        take = (lambda x: x) if len(ks) == members else (lambda x, ks=ks: tf.gather(x, ks))
+        part = {key: take(value) for key, value in window.items()}
+        errors, extra = _POINT[name](take(params[..., 0]), take(targets), part, head.season_length)
+        parts.append(_mean(errors, take(weights) * extra))
+        order += ks
+    joined = tf.concat(parts, axis=0)
+    return joined if order == sorted(order) else tf.gather(joined, sorted(range(members), key=order.__getitem__))
+
+
+def _mean(errors, weights):
+    total = tf.reduce_sum(tf.where(weights > 0, errors, 0) * weights, axis=(1, 2))
+    return tf.math.divide_no_nan(total, tf.reduce_sum(weights, axis=(1, 2)))
+
+
+def _mae(forecast, target, window, season):
+    return tf.abs(target - forecast), 1.0
+
+
+def _mse(forecast, target, window, season):
+    return (target - forecast) ** 2, 1.0
+
+
+def _smape(forecast, target, window, season):
+    """200 |y - f| / (|y| + |f|); the gradient stops in the denominator (Oreshkin et al. 2020, section 5.2)."""
+    level = window["level"][..., None]
+    size = tf.stop_gradient(tf.abs(target + level) + tf.abs(forecast + level))
+    return 200 * tf.math.divide_no_nan(tf.abs(target - forecast), size), 1.0
+
+
+def _mape(forecast, target, window, season):
+    """100 |y - f| / |y|; targets of zero do not count."""
+    size = tf.abs(target + window["level"][..., None])
+    return 100 * tf.math.divide_no_nan(tf.abs(target - forecast), size), tf.cast(size > 0, "float32")
+
+
+def _mase(forecast, target, window, season):
+    """|y - f| over the window's mean seasonal naive error; windows without one do not count."""
+    values, observed = window["values"], window["observed"]
+    pairs = observed[..., season:] * observed[..., :-season]
+    naive = tf.reduce_sum(tf.abs(values[..., season:] - values[..., :-season]) * pairs, axis=-1)
+    naive = tf.math.divide_no_nan(naive, tf.reduce_sum(pairs, axis=-1))[..., None]
+    return tf.math.divide_no_nan(tf.abs(target - forecast), naive), tf.cast(naive > 1e-3, "float32")
+
+
+_POINT = {"mae": _mae, "mse": _mse, "smape": _smape, "mape": _mape, "mase": _mase}
