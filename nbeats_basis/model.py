@@ -80,12 +80,9 @@ class NBeats(keras.Model):
             stack.bind(self.window, self.horizon, self.head.num_params, self.member_seeds, name)
             self.component_names.append(name)
         self._train_source = self._validation_source = None
-        self.built = False
+        self.loss_tracker = keras.metrics.Mean(name="loss")
+        self._failed = tf.Variable([-1, -1], trainable=False)  # step and member of the first non-finite loss
         self(tf.zeros((1, self.window), "float64"))
-        self._failed = self.add_weight(
-            name="failed", shape=(2,), initializer=lambda shape, dtype=None: tf.constant([-1, -1]), dtype="int32",
-            trainable=False,
-        )
 
     @classmethod
     def interpretable(cls, horizon: int, lookback, **kwargs) -> "NBeats":
@@ -212,7 +209,6 @@ class NBeats(keras.Model):
         """
         self.clip_norm = float(clip_norm)
         super().compile(optimizer=optimizer, steps_per_execution=steps_per_execution, jit_compile=jit_compile)
-        self.loss_tracker = keras.metrics.Mean(name="loss")
         self.optimizer.build(self.trainable_variables)
 
     @property
@@ -241,6 +237,8 @@ class NBeats(keras.Model):
             validation_data = validation_data.batches()
         self._failed.assign([-1, -1])
         callbacks = [*(callbacks or ()), StopOnNonFinite()]
+        if isinstance(x, tf.data.Dataset):
+            kwargs.setdefault("shuffle", False)  # a dataset brings its own order
         return super().fit(x, epochs=epochs, steps_per_epoch=steps_per_epoch, validation_data=validation_data,
                            callbacks=callbacks, **kwargs)
 
@@ -259,13 +257,14 @@ class NBeats(keras.Model):
         with tf.GradientTape() as tape:
             losses = self.losses_of(inputs, targets)
             total = tf.reduce_sum(losses)
-        gradients = tape.gradient(total, [v.value for v in variables])
+        zero = tf.UnconnectedGradients.ZERO  # the last block's backcast leads nowhere
+        gradients = tape.gradient(total, [v.value for v in variables], unconnected_gradients=zero)
         norms = tf.sqrt(tf.add_n([tf.reduce_sum(g**2, axis=range(1, len(g.shape))) for g in gradients]))
         finite = tf.math.is_finite(losses) & tf.math.is_finite(norms)
         factor = tf.minimum(1.0, self.clip_norm / tf.maximum(norms, 1e-12))
         gradients = [g * tf.reshape(factor, (-1, *[1] * (len(g.shape) - 1))) for g in gradients]
         tf.cond(
-            tf.reduce_all(finite) & (self._failed.value[0] < 0),
+            tf.reduce_all(finite) & (self._failed[0] < 0),
             lambda: self._apply(gradients, variables),
             lambda: self._remember(finite),
         )
@@ -278,7 +277,7 @@ class NBeats(keras.Model):
 
     def _remember(self, finite):
         step, member = tf.cast(self.optimizer.iterations, "int32"), tf.argmin(tf.cast(finite, "int32"), output_type="int32")
-        if_first = tf.where(self._failed.value[0] < 0, tf.stack([step, member]), self._failed.value)
+        if_first = tf.where(self._failed[0] < 0, tf.stack([step, member]), self._failed)
         self._failed.assign(if_first)
         return tf.constant(False)
 

@@ -35,9 +35,13 @@ class Basis(MemberLayer):
         """
         raise NotImplementedError(f"{type(self).__name__} must define `evaluate`.")
 
+    def __call__(self, times):
+        """Return the functions at `times`, `(..., T, K)`; lists and integers are welcome."""
+        return super().__call__(_as_float(times))
+
     def call(self, times):
         """Return the functions at `times`, `(..., T, K)`."""
-        return self.evaluate(_as_float(times), 0)
+        return self.evaluate(times, 0)
 
     def derivative(self, times, order: int = 1):
         """Return the derivatives at `times`, `(..., T, K)`, per unit of time to the power `order`.

@@ -1,0 +1,62 @@
+"""A SavedModel that takes raw values and needs none of this package."""
+
+import keras
+import tensorflow as tf
+
+from nbeats_basis.model import NBeats
+
+
+def export(net: NBeats, path: str, quantiles: list[float]) -> None:
+    """Write a TensorFlow SavedModel with one signature, "serving_default".
+
+    Inputs, float64, of any batch size and any lengths:
+        values `(B, T)`: history in data units, NaN where not observed, columns in any order of time;
+        times `(B, T)`: their times in steps of the calendar, whole numbers from any origin;
+        query_times `(B, H)`: times to forecast, in the same numbering.
+    Outputs, float64: `mean` `(B, H)`, `quantiles` `(B, H, Q)`, `components` `(B, H, 1 + C)`; and what their last axes
+    mean: `quantile_levels` `(Q,)` and `component_names` `(1 + C,)`.
+
+    Args:
+        net: the network.
+        path: folder to write.
+        quantiles: probabilities in (0, 1), may be empty; any for a head that gives a distribution.
+    """
+    names = ["level", *net.component_names]
+    spec = {name: tf.TensorSpec((None, None), tf.float64, name) for name in ("values", "times", "query_times")}
+
+    def serve(values, times, query_times):
+        window, origin = place(values, times, net.window)
+        inputs = {"values": window, "query_times": query_times - origin[:, None]}
+        return {
+            **net.forecast(inputs, quantiles),
+            "quantile_levels": tf.constant(quantiles, "float64"),
+            "component_names": tf.constant(names),
+        }
+
+    archive = keras.export.ExportArchive()
+    archive.track(net)
+    archive.add_endpoint("serving_default", serve, input_signature=list(spec.values()))
+    archive.write_out(path, verbose=False)
+
+
+def place(values, times, window: int):
+    """Lay observations onto the grid of steps that ends at the last one.
+
+    Args:
+        values: `(B, T)` float64, NaN where not observed.
+        times: `(B, T)` float64, in steps.
+        window: L, steps of the grid.
+
+    Returns:
+        `(B, L)` with NaN where not observed, and the times of the origins `(B,)`.
+    """
+    observed = ~tf.math.is_nan(values)
+    lowest = tf.reduce_min(times, axis=-1, keepdims=True)
+    origin = tf.reduce_max(tf.where(observed, times, lowest), axis=-1)
+    slot = tf.cast(tf.round(times - origin[:, None]), "int64") + window - 1
+    inside = observed & (slot >= 0)
+    size = tf.shape(values, "int64")
+    target = slot + tf.range(size[0])[:, None] * window
+    grid = tf.fill([size[0] * window], tf.constant(float("nan"), "float64"))
+    grid = tf.tensor_scatter_nd_update(grid, tf.boolean_mask(target, inside)[:, None], tf.boolean_mask(values, inside))
+    return tf.reshape(grid, (-1, window)), origin
