@@ -1,0 +1,62 @@
+"""Pictures of forecasts and components; matplotlib is imported when one is drawn."""
+
+import pandas as pd
+
+from nbeats_basis.panel import Columns
+
+
+def plot_forecast(history: pd.DataFrame, forecast: pd.DataFrame, columns: Columns, alias: str, level: list):
+    """Draw each series' history, forecast and intervals; return the matplotlib figure.
+
+    Args:
+        history: long frame of observations.
+        forecast: long frame with the columns `alias`, `alias-lo-80`, `alias-hi-80`, ...
+        columns: names of the columns.
+        alias: name of the forecast.
+        level: percentages of the intervals drawn.
+    """
+    figure, axes = _panels(forecast[columns.id].unique(), 1)
+    for name, ax in axes.items():
+        past, future = (f[f[columns.id] == name] for f in (history, forecast))
+        ax[0].plot(past[columns.time], past[columns.target], color="0.25", marker=".", markersize=3, lw=1, label="observed")
+        ax[0].plot(future[columns.time], future[alias], color="C0", label="forecast")
+        for width in sorted(level, reverse=True):
+            low, high = (future[f"{alias}-{side}-{width:g}"] for side in ("lo", "hi"))
+            ax[0].fill_between(future[columns.time], low, high, color="C0", alpha=0.18, lw=0, label=f"{width:g} %")
+        ax[0].set_title(str(name), loc="left")
+    next(iter(axes.values()))[0].legend(frameon=False, loc="upper left")
+    return figure
+
+
+def plot_components(components: pd.DataFrame, columns: Columns, alias: str):
+    """Draw each series' forecast and, below it, each component; return the matplotlib figure.
+
+    Args:
+        components: long frame with the column `alias` and one for each component.
+        columns: names of the columns.
+        alias: name of the forecast.
+    """
+    names = [c for c in components.columns if c not in (columns.id, columns.time)]
+    figure, axes = _panels(components[columns.id].unique(), len(names))
+    for series, column in axes.items():
+        part = components[components[columns.id] == series]
+        for ax, name in zip(column, names, strict=True):
+            ax.plot(part[columns.time], part[name], color="C0" if name == alias else "C1", marker=".", markersize=4)
+            ax.set_ylabel("forecast" if name == alias else name)
+        column[0].set_title(str(series), loc="left")
+    return figure
+
+
+def _panels(series, rows: int):
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError("plots need matplotlib: pip install 'nbeats_basis[plot]'") from error
+    wide = rows > 1  # components: a column a series; forecasts: a row a series
+    shape = (rows, len(series)) if wide else (len(series), 1)
+    figure = Figure(figsize=(4.5 * shape[1] + 3 * (not wide), 1.9 * shape[0] + 1.2), layout="constrained")
+    grid = figure.subplots(*shape, squeeze=False)
+    figure.autofmt_xdate()
+    for ax in grid.ravel():
+        ax.spines[["top", "right"]].set_visible(False)
+    return figure, {name: grid[:, i] if wide else grid[i] for i, name in enumerate(series)}
