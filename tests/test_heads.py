@@ -1,0 +1,98 @@
+"""Heads and losses against SciPy and formulas."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import optimize, stats
+
+import nbeats_basis as nb
+from nbeats_basis.losses import member_losses
+
+HEADS = [nb.heads.Point(), nb.heads.Point(["mae", "mase"], 4), nb.heads.Normal(), nb.heads.StudentT()]
+
+
+def softplus(x):
+    """Return log(1 + e^x)."""
+    return np.log1p(np.exp(x))
+
+
+@pytest.mark.parametrize("head", HEADS, ids=repr)
+def test_config_round_trip(head):
+    assert keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(head)) == head
+
+
+def test_log_densities_match_scipy(rng):
+    params, y = rng.normal(size=(1, 5, 3, 3)).astype("float32"), rng.normal(size=(1, 5, 3)).astype("float32")
+    loc, scale = params[..., 0], softplus(params[..., 1]) + 1e-3
+    freedom = 2 + softplus(params[..., 2] + 2) + 1e-3
+    weights = np.ones_like(y)
+    normal = member_losses(nb.heads.Normal(), params[..., :2], y, weights, {})
+    student = member_losses(nb.heads.StudentT(), params, y, weights, {})
+    np.testing.assert_allclose(normal, [-stats.norm.logpdf(y, loc, scale).mean()], rtol=1e-4)
+    np.testing.assert_allclose(student, [-stats.t.logpdf(y, freedom, loc, scale).mean()], rtol=1e-4)
+
+
+@pytest.mark.parametrize("head", [nb.heads.Normal(), nb.heads.StudentT()], ids=repr)
+@pytest.mark.parametrize("spread", [0.1, 30.0])
+def test_mixture_quantiles_invert_the_mixtures_distribution_function(head, spread, rng):
+    params = rng.normal(size=(4, 3, 2, head.num_params))
+    params[..., 0] *= spread  # members that agree, and members far apart
+    scale = rng.uniform(0.5, 2, (4, 3, 2))
+    levels = np.array([0.025, 0.1, 0.5, 0.9, 0.975])
+    quantiles = head.quantile(tf.constant(params), tf.constant(scale), tf.constant(levels)).numpy()
+    assert (np.diff(quantiles) > 0).all()
+    width = (softplus(params[..., 1]) + 1e-3) * scale
+    freedom = 2 + softplus(params[..., 2] + 2) + 1e-3 if head.num_params == 3 else np.inf + width
+    for b, h, q in np.ndindex(3, 2, 5):
+        def excess(x, b=b, h=h, q=q):
+            return stats.t.cdf(x, freedom[:, b, h], params[:, b, h, 0], width[:, b, h]).mean() - levels[q]
+
+        root = optimize.brentq(excess, -1e4, 1e4, xtol=1e-12)
+        assert abs(excess(quantiles[b, h, q])) < 1e-3
+        if spread < 1:
+            assert quantiles[b, h, q] == pytest.approx(root, abs=1e-5)
+
+
+def test_point_losses_match_their_formulas(rng):
+    values, y, f = rng.uniform(5, 9, (1, 2, 8)), rng.uniform(5, 9, (1, 2, 3)), rng.uniform(5, 9, (1, 2, 3))
+    shift, scale = values[..., -1:], values.std(axis=-1, keepdims=True)
+    window = {
+        "values": tf.constant((values - shift) / scale, "float32"), "observed": tf.ones((1, 2, 8)),
+        "level": tf.constant((shift / scale)[..., 0], "float32"),
+    }
+    weights = np.array([[[1, 1, 0], [1, 1, 1]]], "float32")
+    error = np.abs(y - f)
+    naive = np.abs(values[..., 4:] - values[..., :-4]).mean(axis=-1, keepdims=True)
+    expected = {
+        "mae": error / scale, "mse": (error / scale) ** 2, "smape": 200 * error / (y + f), "mape": 100 * error / y,
+        "mase": error / naive,
+    }
+    params = tf.constant(((f - shift) / scale)[..., None], "float32")
+    targets = tf.constant((y - shift) / scale, "float32")
+    for name, errors in expected.items():
+        loss = member_losses(nb.heads.Point(name, season_length=4), params, targets, weights, window)
+        np.testing.assert_allclose(loss, [(errors * weights).sum() / weights.sum()], rtol=1e-4)
+
+
+def test_members_take_the_losses_in_turn(rng):
+    params, y = rng.normal(size=(4, 2, 3, 1)).astype("float32"), rng.normal(size=(4, 2, 3)).astype("float32")
+    window = {"values": tf.ones((4, 2, 5)), "observed": tf.ones((4, 2, 5)), "level": tf.ones((4, 2))}
+    losses = member_losses(nb.heads.Point(["mse", "mae"]), params, y, np.ones_like(y), window)
+    error = np.abs(params[..., 0] - y)
+    expected = [(error[k] ** 2 if k % 2 == 0 else error[k]).mean() for k in range(4)]
+    np.testing.assert_allclose(losses, expected, rtol=1e-5)
+
+
+def test_smape_stops_the_gradient_in_its_denominator():
+    f = tf.constant([[[[1.0]]]])
+    window = {"values": tf.zeros((1, 1, 2)), "observed": tf.ones((1, 1, 2)), "level": tf.zeros((1, 1))}
+    with tf.GradientTape() as tape:
+        tape.watch(f)
+        loss = member_losses(nb.heads.Point("smape"), f, tf.constant([[[3.0]]]), tf.ones((1, 1, 1)), window)
+    assert float(tape.gradient(loss, f)[0, 0, 0, 0]) == pytest.approx(-200 / 4)
+
+
+def test_an_unknown_loss_is_refused():
+    with pytest.raises(ValueError, match="loss='huber'"):
+        nb.heads.Point("huber")

@@ -1,0 +1,239 @@
+"""The network against a slow oracle, its members, its training."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from reference import nbeats
+
+import nbeats_basis as nb
+from nbeats_basis.calendars import Calendar
+from nbeats_basis.panel import Columns, Panel
+from nbeats_basis.windows import Windows
+
+
+def small(members=3, seed=5, lookback=(8, 10, 12), head=None, **kwargs):
+    """Return a small network of every kind of coefficients."""
+    stacks = [
+        nb.Trend(units=8, num_blocks=2),
+        nb.Seasonality([4], units=8, coefficients="combined"),
+        nb.Generic(3, units=8),
+        nb.Trend(units=8, coefficients="regression"),
+    ]
+    return nb.NBeats(stacks, 4, list(lookback), head=head, members=members, window=12, seed=seed, **kwargs)
+
+
+@pytest.fixture(scope="module")
+def windows():
+    """Windows of five series with gaps."""
+    df = nb.synthetic.seasonal_panel(5, 40, periods=(4.0,), missing=0.1, seed=2)
+    return Windows(Panel.from_frame(df, Columns(), 1), 12, 4, batch_size=32)
+
+
+@pytest.mark.parametrize("horizon", [1, 5, 6])
+@pytest.mark.parametrize("kind", ["interpretable", "generic"])
+def test_classical_network_matches_the_oracle(kind, horizon, rng):
+    if kind == "interpretable":
+        stacks = [nb.Trend(2, units=7), nb.Seasonality(units=9)]
+    else:
+        stacks = [nb.Generic(units=6) for _ in range(4)]
+    net = nb.NBeats(stacks, horizon, 11, members=2, scaling="none", seed=1)
+    values = rng.normal(size=(3, 11)) + 3
+    values[0, :4] = np.nan
+    values[1, 6] = np.nan
+    described = []
+    for m in range(2):
+        described.append([])
+        for stack in net.stacks:
+            (block,) = stack.blocks
+            weights = [[w[m] for w in dense.get_weights()] for dense in [*block.trunk, block.proposal]]
+            described[m].append((stack.component, stack.num_blocks, weights[:-1], weights[-1], 2))
+    out = net(values)
+    for m in range(2):
+        for b in range(3):
+            forecast, parts = nbeats(values[b], described[m], horizon)
+            np.testing.assert_allclose(out["params"][m, b, :, 0], forecast, atol=1e-5)
+            np.testing.assert_allclose(out["components"][m, b], parts, atol=1e-5)
+
+
+def test_paper_configurations():
+    net = nb.NBeats.interpretable(6, 12)
+    assert [(s.component, s.units, s.num_blocks, s.num_layers, s.shared_weights) for s in net.stacks] == [
+        ("trend", 256, 3, 4, True), ("seasonality", 2048, 3, 4, True),
+    ]
+    net = nb.NBeats.generic(3, 6)
+    assert len(net.stacks) == 30
+    assert {(s.units, s.num_blocks, s.num_layers) for s in net.stacks} == {(512, 1, 4)}
+
+
+def test_generic_parameter_count_matches_the_paper_monthly():
+    lookback, horizon = 90, 18
+    first = (lookback + 1) * 512 + 3 * 513 * 512 + 513 * (lookback + horizon)
+    assert 30 * first == pytest.approx(26.7e6, rel=0.01)
+    net = nb.NBeats([nb.Generic()], horizon, lookback)
+    assert net.count_params() - sum(int(np.prod(v.shape)) for v in net.non_trainable_variables) == first
+
+
+def test_components_add_up_and_are_named(rng):
+    for head in (nb.heads.Point(), nb.heads.StudentT()):
+        net = small(head=head)
+        out = net.forecast(100 * rng.normal(size=(6, 12)).cumsum(axis=1))
+        total = out["components"].numpy().sum(axis=-1)
+        np.testing.assert_allclose(total, out["mean"], rtol=1e-5, atol=1e-5 * np.abs(total).max())
+    assert net.component_names == ["trend", "seasonality", "generic", "trend_2"]
+
+
+@pytest.mark.parametrize("head", [nb.heads.StudentT(), nb.heads.Point(["smape", "mase", "mape"])], ids=["t", "point"])
+def test_a_member_equals_the_same_network_trained_alone(windows, head):
+    together = small(head=head)
+    together.compile(keras.optimizers.Adam(1e-2))
+    together.fit(windows, steps_per_epoch=12, verbose=0)
+    for k in range(3):
+        own = head if head.is_distribution else nb.heads.Point(head.losses[k])
+        alone = small(members=1, seed=5 + k, lookback=[(8, 10, 12)[k]], head=own)
+        alone.compile(keras.optimizers.Adam(1e-2))
+        alone.fit(windows, steps_per_epoch=12, verbose=0)
+        for a, b in zip(alone.trainable_variables, together.member(k).trainable_variables, strict=True):
+            np.testing.assert_allclose(a, b, atol=2e-4)
+
+
+def test_members_differ_in_weights_and_windows(windows):
+    net = small()
+    kernel = net.stacks[0].blocks[0].trunk[0].get_weights()[0]
+    assert np.abs(kernel[0] - kernel[1]).max() > 0.1
+    values, _ = windows.draw(tf.constant(0), net.member_seeds)
+    assert not np.array_equal(values[0], values[1], equal_nan=True)
+    again, _ = windows.draw(tf.constant(0), net.member_seeds)
+    np.testing.assert_array_equal(values, again)
+    later, _ = windows.draw(tf.constant(1), net.member_seeds)
+    assert not np.array_equal(values, later, equal_nan=True)
+
+
+def test_windows_are_slices_of_the_series(windows):
+    df = nb.synthetic.seasonal_panel(5, 40, periods=(4.0,), missing=0.1, seed=2)
+    dense = df.pivot(index="unique_id", columns="ds", values="y").reindex(columns=range(-12, 52)).to_numpy()
+    every = np.lib.stride_tricks.sliding_window_view(dense, 16, axis=1).reshape(-1, 16)
+    known = {np.nan_to_num(row, nan=-1e9).tobytes() for row in every}
+    values, targets = windows.draw(tf.constant(3), (1, 2))
+    drawn = np.concatenate([values, targets], axis=-1).reshape(-1, 16)
+    assert all(np.nan_to_num(row, nan=-1e9).tobytes() in known for row in drawn)
+    assert not np.isnan(drawn[:, 11]).any()
+
+
+def test_long_gaps_cost_no_memory():
+    df = nb.synthetic.seasonal_panel(1, 30)
+    df.loc[15:, "ds"] += 10**9
+    windows = Windows(Panel.from_frame(df, Columns(), 1), 12, 4)
+    assert windows._values.shape[0] < 100
+
+
+def test_learns_a_line_and_a_sine():
+    df = nb.synthetic.seasonal_panel(20, 80, noise=0.0, seed=4)
+    train, test = df[df.ds < 74], df[df.ds >= 74]
+    stacks = [nb.Trend(1, units=32, coefficients="combined"), nb.Seasonality([12], 2, units=32, coefficients="combined")]
+    training = nb.Training(steps=300, batch_size=64, learning_rate=3e-3)
+    forecaster = nb.Forecaster(6, 36, stacks=stacks, head=nb.heads.Point(), members=1, training=training)
+    table = forecaster.fit(train, verbose=0).predict().merge(test, on=["unique_id", "ds"])
+    naive = train.groupby("unique_id").y.last().reindex(table.unique_id).to_numpy()
+    error = (table.NBeatsBasis - table.y).abs().mean()
+    assert error < 0.05 * np.abs(naive - table.y).mean()
+
+
+def test_a_non_finite_loss_stops_and_restores(windows):
+    net = small(head=nb.heads.Point("mse"))
+    net.compile(keras.optimizers.Adam(1e-2))
+
+    def broken(inputs, targets):
+        poison = tf.where(net.optimizer.iterations >= 3, float("nan"), 1.0)
+        return nb.NBeats.losses_of(net, inputs, targets) * tf.stack([1.0, poison, 1.0])
+
+    net.losses_of = broken
+    with pytest.warns(nb.TrainingWarning, match="step 3 in member 1"):
+        history = net.fit(windows, steps_per_epoch=10, verbose=0)
+    assert len(history.history["loss"]) == 1
+    assert net.optimizer.iterations.numpy() == 3
+    assert all(np.isfinite(w).all() for w in net.get_weights())
+
+
+def test_gradients_are_clipped_for_each_member(windows):
+    net = small(head=nb.heads.Point("mse"))
+    net.compile(keras.optimizers.SGD(1.0), clip_norm=0.5)
+    before = [v.numpy() for v in net.trainable_variables]
+    net.fit(windows, steps_per_epoch=1, verbose=0)
+    moved = [np.sum((v.numpy() - b) ** 2, axis=tuple(range(1, b.ndim))) for v, b in zip(net.trainable_variables, before, strict=True)]
+    assert (np.sqrt(sum(moved)) <= 0.5 + 1e-4).all()
+
+
+def test_ordinary_keras_callbacks_and_checkpoints(windows, tmp_path):
+    net = small(members=1, lookback=[12])
+    net.compile(keras.optimizers.Adam(1e-3), steps_per_execution=2)
+    df = nb.synthetic.seasonal_panel(5, 40, periods=(4.0,), seed=2)
+    held_out = Windows(Panel.from_frame(df, Columns(), 1), 12, 4, holdout=4).validation()
+    history = net.fit(
+        windows, epochs=4, steps_per_epoch=4, validation_data=held_out, verbose=0,
+        callbacks=[
+            keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2),
+            keras.callbacks.ModelCheckpoint(str(tmp_path / "best.keras"), monitor="val_loss", save_best_only=True),
+            keras.callbacks.TensorBoard(str(tmp_path / "logs")),
+            keras.callbacks.EarlyStopping(monitor="val_loss", patience=10, restore_best_weights=True),
+        ],
+    )
+    assert len(history.history["val_loss"]) == 4
+    assert float(net.optimizer.learning_rate) == pytest.approx(1e-3 / 16)
+    best = keras.saving.load_model(tmp_path / "best.keras")
+    values = np.arange(24.0).reshape(2, 12)
+    np.testing.assert_allclose(best.forecast(values)["mean"], net.forecast(values)["mean"], rtol=1e-6)
+
+
+def test_validation_windows_end_at_the_end():
+    df = nb.synthetic.seasonal_panel(3, 40, periods=(4.0,))
+    held_out = Windows(Panel.from_frame(df, Columns(), 1), 12, 4, holdout=8).validation()
+    inputs, targets = held_out.gather(held_out.origins)
+    y = df.y.to_numpy().reshape(3, 40)
+    np.testing.assert_array_equal(targets[0, 1], y[0, 36:])
+    np.testing.assert_array_equal(inputs[0, 0], y[0, 20:32])
+
+
+def test_training_never_sees_the_steps_held_out():
+    df = nb.synthetic.seasonal_panel(3, 40, periods=(4.0,))
+    df["y"] = df.ds.astype(float)
+    windows = Windows(Panel.from_frame(df, Columns(), 1), 12, 4, batch_size=512, holdout=8)
+    for part in windows.draw(tf.constant(0), (0,)):
+        assert np.nanmax(part) == 31
+
+
+def test_eager_graph_and_xla_agree(rng):
+    net = small(head=nb.heads.StudentT())
+    values = rng.normal(size=(4, 12)).cumsum(axis=1)
+    eager = net(values)["params"]
+    for jit in (False, True):
+        compiled = tf.function(lambda v: net(v)["params"], jit_compile=jit)(tf.constant(values))
+        np.testing.assert_allclose(compiled, eager, atol=1e-4)
+
+
+def test_a_training_step_under_xla(windows):
+    net = small(head=nb.heads.StudentT())
+    net.compile(keras.optimizers.Adam(1e-3), jit_compile=True)
+    net.fit(windows, steps_per_epoch=2, verbose=0)
+    assert net.optimizer.iterations.numpy() == 2
+
+
+def test_config_round_trip():
+    net = small(head=nb.heads.Point(["mae", "mse"]))
+    copy = nb.NBeats.from_config(net.get_config())
+    for a, b in zip(net.get_weights(), copy.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert copy.get_config()["stacks"] and copy.head == net.head
+
+
+def test_bad_arguments_are_refused():
+    for kwargs, message in [
+        ({"horizon": 0}, "horizon=0"), ({"lookback": 0}, "lookback=0"), ({"members": 0}, "members=0"),
+        ({"stacks": []}, "stacks"), ({"scaling": "minmax"}, "scaling='minmax'"), ({"window": 3}, "window=3"),
+    ]:
+        arguments = {"stacks": [nb.Trend(units=4)], "horizon": 2, "lookback": 4, **kwargs}
+        with pytest.raises(ValueError, match=message):
+            nb.NBeats(**arguments)
+    with pytest.raises(ValueError, match="distribution"):
+        small().forecast(np.zeros((1, 12)), quantiles=[0.5])
+    assert Calendar(1, nb.synthetic.seasonal_panel(1, 3).ds).unit == 1
