@@ -109,14 +109,22 @@ class Distribution(Head):
         members = mixture.quantile(levels)
         if params.shape[0] == 1:
             return members[0]
-        low, high = tf.reduce_min(members, axis=0), tf.reduce_max(members, axis=0)
-        guess = tf.reduce_mean(members, axis=0)
-        for _ in range(12):
-            excess = tf.reduce_mean(mixture.cdf(guess), axis=0) - levels
+        tolerance = 1e-8 * tf.minimum(levels, 1 - levels)
+
+        def refine(guess, low, high, excess):
             low, high = tf.where(excess < 0, guess, low), tf.where(excess > 0, guess, high)
             newton = guess - tf.math.divide_no_nan(excess, tf.reduce_mean(mixture.prob(guess), axis=0))
             inside = tf.logical_and(newton > low, newton < high)
             guess = tf.where(inside, newton, (low + high) / 2)
+            return guess, low, high, tf.reduce_mean(mixture.cdf(guess), axis=0) - levels
+
+        guess, low, high = (f(members, axis=0) for f in (tf.reduce_mean, tf.reduce_min, tf.reduce_max))
+        guess, *_ = tf.while_loop(
+            lambda guess, low, high, excess: tf.reduce_any(tf.abs(excess) > tolerance),
+            refine,
+            (guess, low, high, tf.reduce_mean(mixture.cdf(guess), axis=0) - levels),
+            maximum_iterations=60,
+        )
         return guess
 
 

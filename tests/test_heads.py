@@ -49,9 +49,9 @@ def test_mixture_quantiles_invert_the_mixtures_distribution_function(head, sprea
             return stats.t.cdf(x, freedom[:, b, h], params[:, b, h, 0], width[:, b, h]).mean() - levels[q]
 
         root = optimize.brentq(excess, -1e4, 1e4, xtol=1e-12)
-        assert abs(excess(quantiles[b, h, q])) < 1e-3
-        if spread < 1:
-            assert quantiles[b, h, q] == pytest.approx(root, abs=1e-5)
+        assert abs(excess(quantiles[b, h, q])) < 1e-6
+        if spread < 1:  # far apart, the distribution function is flat between members
+            assert quantiles[b, h, q] == pytest.approx(root, abs=1e-3)
 
 
 def test_point_losses_match_their_formulas(rng):

@@ -1,0 +1,71 @@
+"""What every layer must pass: one call checks the whole Keras contract."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+def run_layer_checks(layer: keras.layers.Layer, inputs: list, tmp_path) -> None:
+    """Check config and JSON round trip, eager = graph = XLA, one training step, reload in a fresh process.
+
+    Args:
+        layer: an unbuilt layer.
+        inputs: its positional inputs, NumPy arrays.
+        tmp_path: a folder.
+    """
+    eager = _flat(layer(*inputs))
+    config = layer.get_config()
+    assert type(layer).from_config(config).get_config() == config
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    copy(*inputs)
+    copy.set_weights(layer.get_weights())
+    for jit in (False, True):
+        compiled = tf.function(lambda *x: layer(*x), jit_compile=jit)(*map(tf.constant, inputs))
+        for a, b, c in zip(_flat(compiled), eager, _flat(copy(*inputs)), strict=True):
+            np.testing.assert_allclose(a, b, atol=2e-5, rtol=2e-5)
+            np.testing.assert_allclose(c, b, atol=1e-6, rtol=1e-6)
+    _reload_in_a_fresh_process(layer, inputs, eager, tmp_path)
+    _take_one_step(layer, inputs)
+
+
+def _take_one_step(layer, inputs) -> None:
+    if not layer.trainable_variables:
+        return
+    before = [v.numpy() for v in layer.trainable_variables]
+    with tf.GradientTape() as tape:
+        loss = tf.add_n([tf.reduce_mean(tf.cast(o, "float32") ** 2) for o in tf.nest.flatten(layer(*inputs))])
+    variables = [v.value for v in layer.trainable_variables]
+    gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
+    assert all(np.isfinite(g).all() for g in gradients)
+    optimizer = keras.optimizers.SGD(0.1)
+    optimizer.build(layer.trainable_variables)
+    optimizer.apply(gradients, layer.trainable_variables)
+    assert any(np.abs(v.numpy() - b).max() > 0 for v, b in zip(layer.trainable_variables, before, strict=True))
+
+
+def _reload_in_a_fresh_process(layer, inputs, outputs, folder) -> None:
+    import json
+
+    (folder / "layer.json").write_text(json.dumps(keras.saving.serialize_keras_object(layer)))
+    np.savez(folder / "inputs.npz", *inputs)
+    np.savez(folder / "weights.npz", *layer.get_weights())
+    np.savez(folder / "outputs.npz", *outputs)
+    code = f"""
+import json, keras, numpy as np, tensorflow as tf, nbeats_basis
+folder = {str(folder)!r}
+layer = keras.saving.deserialize_keras_object(json.load(open(folder + "/layer.json")))
+inputs = list(np.load(folder + "/inputs.npz").values())
+layer(*inputs)
+layer.set_weights(list(np.load(folder + "/weights.npz").values()))
+for a, b in zip(tf.nest.flatten(layer(*inputs)), np.load(folder + "/outputs.npz").values(), strict=True):
+    np.testing.assert_allclose(a, b, atol=1e-6, rtol=1e-6)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-2000:]
+
+
+def _flat(outputs) -> list:
+    return [np.asarray(o) for o in tf.nest.flatten(outputs)]

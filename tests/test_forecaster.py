@@ -1,0 +1,262 @@
+"""The forecaster end to end: scikit-learn manners, invariances, persistence, errors."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import QUICK, quick_forecaster
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import nbeats_basis as nb
+
+PROPERTY = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def test_columns_rows_and_order(fitted, panel):
+    table = fitted.predict(level=[80, 95])
+    assert list(table.columns) == [
+        "unique_id", "ds", "NBeatsBasis",
+        "NBeatsBasis-lo-95", "NBeatsBasis-lo-80", "NBeatsBasis-hi-80", "NBeatsBasis-hi-95",
+    ]
+    assert len(table) == 36
+    assert table.equals(table.sort_values(["unique_id", "ds"], ignore_index=True))
+    last = panel.groupby("unique_id").ds.max()
+    assert (table.groupby("unique_id").ds.min() == last + 1).all()
+    assert list(fitted.predict(quantiles=[0.9, 0.1]).columns[3:]) == ["NBeatsBasis-q0.1", "NBeatsBasis-q0.9"]
+
+
+def test_forecasts_fit_the_evaluation_tools_of_the_field(fitted, panel):
+    evaluation = pytest.importorskip("utilsforecast.evaluation")
+    losses = pytest.importorskip("utilsforecast.losses")
+    table = fitted.predict(level=[80]).assign(y=1.0)
+    scores = evaluation.evaluate(table, metrics=[losses.mae, losses.coverage], level=[80])
+    assert set(scores.metric) == {"mae", "coverage_level80"}
+
+
+@PROPERTY
+@given(c=st.floats(1e-5, 1e5), d=st.floats(-1e5, 1e5))
+def test_forecasts_follow_any_change_of_units(fitted, panel, c, d):
+    plain, changed = fitted.predict(panel, level=[80]), fitted.predict(panel.assign(y=c * panel.y + d), level=[80])
+    for column in plain.columns[2:]:
+        np.testing.assert_allclose(changed[column], c * plain[column] + d, rtol=1e-5, atol=1e-4 * c + 1e-9 * abs(d))
+
+
+@PROPERTY
+@given(shift=st.integers(-(10**12), 10**12))
+def test_shifting_all_times_changes_nothing(fitted, panel, shift):
+    moved = fitted.predict(panel.assign(ds=panel.ds + shift))
+    np.testing.assert_array_equal(moved.NBeatsBasis, fitted.predict(panel).NBeatsBasis)
+    assert moved.ds[0] == fitted.predict(panel).ds[0] + shift
+
+
+@PROPERTY
+@given(seed=st.integers(0, 1000))
+def test_order_of_rows_and_missing_rows(fitted, panel, seed):
+    gone = np.random.default_rng(seed).uniform(size=len(panel)) < 0.3
+    as_nan = panel.assign(y=panel.y.where(~gone)).sample(frac=1, random_state=seed)
+    pd.testing.assert_frame_equal(fitted.predict(as_nan), fitted.predict(panel[~gone]))
+
+
+@PROPERTY
+@given(levels=st.lists(st.floats(0.5, 99.5), min_size=1, max_size=4, unique=True))
+def test_quantiles_are_ordered(fitted, panel, levels):
+    table = fitted.predict(panel, quantiles=sorted({0.5, *(v / 100 for v in levels)}))
+    assert (np.diff(table.iloc[:, 3:].to_numpy(), axis=1) >= 0).all()
+
+
+@pytest.mark.parametrize("head", [nb.heads.StudentT(), nb.heads.Point("mae")], ids=repr)
+def test_components_add_up(panel, head):
+    forecaster = quick_forecaster(head=head).fit(panel, verbose=0)
+    parts = forecaster.decompose()
+    assert list(parts.columns) == ["unique_id", "ds", "NBeatsBasis", "level", "trend", "seasonality"]
+    total = parts[["level", "trend", "seasonality"]].sum(axis=1)
+    np.testing.assert_allclose(total, parts.NBeatsBasis, atol=1e-5 * np.abs(parts.NBeatsBasis).max())
+    np.testing.assert_array_equal(parts.NBeatsBasis, forecaster.predict().NBeatsBasis)
+
+
+def test_same_seed_same_forecast_and_no_global_state(panel):
+    keras.utils.set_random_seed(1)
+    first = quick_forecaster().fit(panel, verbose=0).predict()
+    after_fit = np.random.uniform()  # noqa: NPY002
+    keras.utils.set_random_seed(1)
+    assert np.random.uniform() == after_fit  # noqa: NPY002
+    shuffled = quick_forecaster().fit(panel.sample(frac=1, random_state=1), verbose=0).predict()
+    pd.testing.assert_frame_equal(first, shuffled)
+    other = quick_forecaster(seed=7).fit(panel, verbose=0).predict()
+    assert not np.allclose(first.NBeatsBasis, other.NBeatsBasis)
+
+
+def test_scikit_learn_manners(panel):
+    stacks = [nb.Trend(units=8)]
+    forecaster = nb.Forecaster(3, lookback=9, stacks=stacks, members=1, training=QUICK)
+    assert forecaster.stacks is stacks
+    assert nb.Forecaster(**forecaster.get_params()).get_params() == forecaster.get_params()
+    assert forecaster.set_params(horizon=2) is forecaster
+    with pytest.raises(ValueError, match="'width'"):
+        forecaster.set_params(width=3)
+    with pytest.raises(nb.NotFittedError):
+        forecaster.predict()
+    assert not hasattr(forecaster, "freq_") and not hasattr(forecaster, "model")
+    assert forecaster.fit(panel, verbose=0) is forecaster
+    assert not stacks[0].built
+    again = forecaster.predict()
+    pd.testing.assert_frame_equal(forecaster.fit(panel, verbose=0).predict(), again)
+    assert forecaster.freq_ == 1 and isinstance(forecaster.model, keras.Model)
+    assert len(forecaster.history_["loss"]) == 2
+
+
+def test_new_series_without_refitting(fitted, panel):
+    new = panel[panel.unique_id == "S02"].assign(unique_id="never seen")
+    known = fitted.predict(panel)
+    np.testing.assert_allclose(fitted.predict(new).NBeatsBasis, known.NBeatsBasis[known.unique_id == "S02"], rtol=1e-6)
+
+
+def test_prediction_does_not_retrace(fitted, panel):
+    fitted.predict(level=[80])
+    fitted.predict()
+    traces = fitted._full.experimental_get_tracing_count(), fitted._point.experimental_get_tracing_count()
+    for level in ([50], [50, 80, 95]):
+        fitted.predict(panel[panel.unique_id < "S03"], level=level)
+    fitted.predict(panel[panel.unique_id < "S02"])
+    assert traces == (fitted._full.experimental_get_tracing_count(), fitted._point.experimental_get_tracing_count())
+    assert traces[0] == 1
+
+
+def test_batches_of_a_prediction_join(fitted, panel, monkeypatch):
+    whole = fitted.predict(panel, level=[80])
+    monkeypatch.setattr("nbeats_basis.forecaster._PREDICT_WINDOWS", 8)
+    np.testing.assert_allclose(fitted.predict(panel, level=[80]).iloc[:, 2:], whole.iloc[:, 2:], rtol=1e-6)
+
+
+def test_validation_early_stopping_and_progress(panel, capsys):
+    stopper = keras.callbacks.EarlyStopping(monitor="val_loss", patience=0, min_delta=1e9)
+    forecaster = quick_forecaster(training=nb.Training(steps=40, batch_size=16, epochs=8))
+    forecaster.fit(panel, val_size=6, callbacks=[stopper], verbose=2)
+    assert len(forecaster.history_["val_loss"]) < 8
+    assert "val_loss" in capsys.readouterr().out
+
+
+def test_quiet_and_nothing_written(panel, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    quick_forecaster().fit(panel, verbose=0).predict()
+    assert capsys.readouterr().out == ""
+    assert not list(tmp_path.iterdir())
+
+
+def test_inferred_freq_is_said(panel, capsys):
+    quick_forecaster().fit(panel, verbose=2)
+    assert "freq inferred: 1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e12])
+def test_extreme_values_constants_and_integers(panel, scale):
+    df = pd.concat([panel.assign(y=panel.y * scale), pd.DataFrame({"unique_id": "flat", "ds": range(30), "y": 5 * scale})])
+    table = quick_forecaster().fit(df, verbose=0).predict(level=[80])
+    assert np.isfinite(table.iloc[:, 2:]).all(axis=None)
+    np.testing.assert_allclose(table[table.unique_id == "flat"].iloc[:, 2:], 5 * scale, rtol=1e-9)
+    if scale == 1:
+        ints = panel.assign(y=(100 * panel.y).astype("int64"))
+        assert np.isfinite(quick_forecaster().fit(ints, verbose=0).predict().NBeatsBasis).all()
+
+
+def test_short_series_are_forecast_and_named(panel):
+    short = pd.DataFrame({"unique_id": "tiny", "ds": [0], "y": [3.0]})
+    with pytest.warns(nb.DataWarning, match="'tiny'"):
+        forecaster = quick_forecaster().fit(pd.concat([panel, short]), verbose=0)
+    assert (forecaster.predict().query("unique_id == 'tiny'").NBeatsBasis == 3.0).all()
+    with pytest.raises(nb.DataError, match="long enough"):
+        quick_forecaster(freq=1).fit(short, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"horizon": 0}, "horizon=0"), ({"lookback": 0}, "lookback=0"), ({"freq": "fortnight"}, "freq='fortnight'"),
+        ({"members": 0}, "members=0"), ({"scaling": "max"}, "scaling='max'"),
+    ],
+)
+def test_bad_arguments_are_refused_before_training(panel, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        quick_forecaster(**arguments).fit(panel, verbose=0)
+
+
+def test_bad_levels_are_refused(fitted, panel):
+    for kwargs in ({"level": [0]}, {"level": [100]}, {"level": ["80"]}, {"quantiles": [1.0]}):
+        with pytest.raises(ValueError, match=next(iter(kwargs))):
+            fitted.predict(**kwargs)
+    with pytest.raises(ValueError, match="twice"):
+        fitted.predict(level=[80], quantiles=[0.5])
+    with pytest.raises(TypeError, match="level=80"):
+        fitted.predict(level=80)
+    point = quick_forecaster(head=nb.heads.Point()).fit(panel, verbose=0)
+    with pytest.raises(ValueError, match="distribution"):
+        point.predict(level=[80])
+
+
+def test_pictures(fitted):
+    figure = fitted.plot(ids=["S01", "S02"])
+    assert len(figure.axes) == 2 and len(figure.axes[0].lines) == 2 and len(figure.axes[0].collections) == 2
+    assert len(fitted.plot_components(ids=["S01"]).axes) == 4
+    with pytest.raises(ValueError, match="nobody"):
+        fitted.plot(ids=["nobody"])
+
+
+FRESH = """
+import sys, pandas as pd, nbeats_basis as nb
+forecaster = nb.Forecaster.load(sys.argv[1])
+forecaster.predict(level=[80]).to_csv(sys.argv[2], index=False, float_format="%.17g")
+"""
+
+
+@pytest.mark.parametrize("calendar", ["MS", "h"])
+def test_save_and_load_in_a_fresh_process(panel, tmp_path, calendar):
+    stamps = pd.date_range("2001-01-01", periods=60, freq=calendar, tz="UTC" if calendar == "h" else None)
+    df = panel.assign(ds=stamps[panel.ds]).rename(columns={"unique_id": "shop", "ds": "when", "y": "sales"})
+    forecaster = quick_forecaster().fit(df, verbose=0, id_col="shop", time_col="when", target_col="sales")
+    forecaster.save(tmp_path / "model")
+    assert {p.name for p in (tmp_path / "model").iterdir()} == {"forecaster.json", "network.weights.h5", "history.npz"}
+    subprocess.run([sys.executable, "-c", FRESH, tmp_path / "model", tmp_path / "out.csv"], check=True)
+    expected = forecaster.predict(level=[80])
+    reloaded = pd.read_csv(tmp_path / "out.csv", parse_dates=["when"])
+    np.testing.assert_allclose(reloaded.iloc[:, 2:], expected.iloc[:, 2:], rtol=1e-12)
+    assert (reloaded.when == expected.when).all()
+    same = nb.Forecaster.load(tmp_path / "model")
+    pd.testing.assert_frame_equal(same.predict(df, level=[80]), expected)
+    assert same.get_params()["horizon"] == 6 and same.history_ == forecaster.history_
+    assert same.plot() is not None
+
+
+SERVE = """
+import sys, numpy as np, tensorflow as tf
+served = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
+data = np.load(sys.argv[2])
+out = served(**{k: tf.constant(data[k]) for k in ("values", "times", "query_times")})
+np.savez(sys.argv[3], **{k: v.numpy() for k, v in out.items()})
+assert not {"keras", "tensorflow_probability", "nbeats_basis", "tf_keras"} & {m.split(".")[0] for m in sys.modules}
+"""
+
+
+@pytest.mark.parametrize("head", [nb.heads.StudentT(), nb.heads.Point()], ids=repr)
+def test_saved_model_needs_tensorflow_alone(panel, tmp_path, head):
+    forecaster = quick_forecaster(head=head).fit(panel, verbose=0)
+    forecaster.export(tmp_path / "served")
+    values = panel.pivot(index="unique_id", columns="ds", values="y").to_numpy()
+    order = np.random.default_rng(0).permutation(values.shape[1])
+    times = np.tile(np.arange(60.0) + 1e9, (6, 1))[:, order]
+    last = panel.groupby("unique_id").ds.max().to_numpy()[:, None]
+    np.savez(tmp_path / "in.npz", values=values[:, order], times=times, query_times=1e9 + last + np.arange(1.0, 5))
+    subprocess.run([sys.executable, "-c", SERVE, tmp_path / "served", tmp_path / "in.npz", tmp_path / "out.npz"], check=True)
+    out = np.load(tmp_path / "out.npz")
+    level = [80, 95] if head.is_distribution else None
+    expected = forecaster.predict(level=level)
+    table = expected.iloc[:, 2:].to_numpy().reshape(6, 6, -1)[:, :4]
+    np.testing.assert_allclose(out["mean"], table[..., 0], rtol=1e-5)
+    np.testing.assert_allclose(out["quantiles"], table[..., 1:], rtol=1e-5)
+    parts = forecaster.decompose().iloc[:, 3:].to_numpy().reshape(6, 6, -1)[:, :4]
+    np.testing.assert_allclose(out["components"], parts, rtol=1e-5, atol=1e-5)
+    assert [n.decode() for n in out["component_names"]] == ["level", "trend", "seasonality"]
+    np.testing.assert_allclose(out["quantile_levels"], [0.025, 0.1, 0.9, 0.975] if level else [])

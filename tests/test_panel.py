@@ -1,0 +1,129 @@
+"""Frames to flat arrays: calendars, order, and what is refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import nbeats_basis as nb
+from nbeats_basis.calendars import Calendar, check_freq, infer_freq, season_length
+from nbeats_basis.panel import Columns, Panel
+
+FREQS = ["MS", "ME", "QS", "QE-NOV", "YS", "YE", "W-WED", "D", "B", "h", "15min", "2D", "2MS", "s"]
+
+
+def frame(freq="MS", periods=30, start="2001-01-01", ids=("a", "b"), **kwargs):
+    """Return a long frame on a calendar."""
+    ds = pd.date_range(start, periods=periods, freq=freq, **kwargs)
+    parts = [pd.DataFrame({"unique_id": i, "ds": ds, "y": np.arange(periods) + 10.0 * k}) for k, i in enumerate(ids)]
+    return pd.concat(parts, ignore_index=True)
+
+
+def panel_of(df, freq="infer"):
+    """Return the panel of a frame with the usual columns."""
+    return Panel.from_frame(df, Columns(), freq)
+
+
+@pytest.mark.parametrize("freq", FREQS)
+def test_future_stamps_follow_the_calendar(freq):
+    df = frame(freq)
+    panel = panel_of(df, freq)
+    expected = pd.date_range(df.ds.iloc[29], periods=5, freq=freq)[1:]
+    future = panel.future(4)
+    assert list(future.ds[:4]) == list(expected)
+    assert future.ds.dtype == df.ds.dtype
+    np.testing.assert_array_equal(panel.steps[:30], np.arange(30))
+    pd.testing.assert_frame_equal(panel.to_frame(), df, check_dtype=False)
+
+
+@pytest.mark.parametrize("freq", [f for f in FREQS if f != "2MS"])
+def test_freq_is_inferred_with_gaps(freq):
+    df = frame(freq, 60).drop(index=[5, 6, 17, 70])
+    panel = panel_of(df)
+    assert list(panel.future(2).ds[:2]) == list(pd.date_range(df.ds.iloc[56], periods=3, freq=freq)[1:])
+    assert season_length(panel.calendar.freq) == season_length(freq)
+
+
+def test_doubtful_freq_is_refused():
+    mixed = pd.concat([frame("MS", ids=["a"]), frame("QS", ids=["b"])])
+    with pytest.raises(nb.DataError, match="freq='MS'"):
+        panel_of(mixed)
+    assert infer_freq(pd.Series([1, 1]), np.array([0, 1])) is None
+
+
+def test_clock_changes_do_not_matter():
+    df = frame("D", 30, start="2024-03-20", tz="Europe/Berlin")
+    assert list(panel_of(df, "D").future(3).ds[:3]) == list(
+        pd.date_range("2024-04-19", periods=3, freq="D", tz="Europe/Berlin")
+    )
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_any_resolution_of_stamps(unit):
+    df = frame("h")
+    df["ds"] = df.ds.astype(f"datetime64[{unit}]")
+    future = panel_of(df, "h").future(2)
+    assert future.ds.dtype == df.ds.dtype
+    assert future.ds[0] == df.ds[29] + pd.Timedelta("1h")
+
+
+def test_integer_and_text_times():
+    df = frame()
+    df["ds"] = np.tile(np.arange(30) * 5, 2)
+    assert panel_of(df).calendar.freq == 5
+    assert panel_of(df).future(1).ds[0] == 150
+    text = frame().astype({"ds": str})
+    assert panel_of(text).future(1).ds[0] == pd.Timestamp("2003-07-01")
+
+
+def test_order_nan_absence_and_index_do_not_matter():
+    df = frame()
+    df["y"] = df.y.astype("Float64")
+    df.loc[[3, 4, 40, 59], "y"] = pd.NA
+    shuffled = df.sample(frac=1, random_state=0)
+    absent = frame().drop(index=[3, 4, 40, 59])
+    for other in (shuffled, absent, df.assign(y=df.y.astype("float64"))):
+        a, b = panel_of(df), panel_of(other)
+        for name in ("values", "steps", "offsets"):
+            np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+    tails = panel_of(df).tails(40)
+    assert tails.shape == (2, 40)
+    np.testing.assert_array_equal(tails[0, -3:], [27, 28, 29])
+    assert np.isnan(tails[0, :13]).all() and np.isnan(tails[0, 13:15]).any()
+
+
+def bad(column, row, value):
+    """Return a frame with one value replaced."""
+    df = frame().astype({column: object})
+    df.loc[row, column] = value
+    return df
+
+
+@pytest.mark.parametrize(
+    ("df", "parts"),
+    [
+        (frame().drop(columns="y"), ["lacks", "'y'", "target_col"]),
+        (frame().iloc[:0], ["empty"]),
+        (bad("y", 35, np.inf).astype({"y": float}), ["`y`", "'b'", "infinite", "row 35", "2001-06-01"]),
+        (bad("y", 35, "many"), ["`y`", "'b'", "row 35", "'many'"]),
+        (bad("y", 35, True), ["`y`", "'b'", "row 35", "True"]),
+        (bad("ds", 7, pd.NaT).astype({"ds": "datetime64[ns]"}), ["`ds`", "'a'", "missing", "row 7"]),
+        (bad("ds", 7, "June"), ["`ds`", "'a'", "row 7"]),
+        (bad("unique_id", 7, None), ["`unique_id`", "missing", "row 7"]),
+        (bad("ds", 8, pd.Timestamp("2001-08-01")).astype({"ds": "datetime64[ns]"}), ["'a'", "twice", "2001-08-01", "row 8"]),
+        (bad("ds", 8, pd.Timestamp("2001-09-03")).astype({"ds": "datetime64[ns]"}), ["'a'", "off the calendar", "row 8", "'MS'"]),
+        (frame().assign(y=[np.nan] * 30 + [1.0] * 30), ["'a'", "no observed value"]),
+        (frame().assign(ds=1.5), ["`ds`", "float64"]),
+    ],
+)
+def test_bad_frames_are_refused_by_name(df, parts):
+    with pytest.raises(nb.DataError) as error:
+        panel_of(df, "MS")
+    for part in parts:
+        assert part in str(error.value)
+
+
+def test_bad_freq_is_refused():
+    for freq in ("fortnight", 0, -1, 1.5, None, "-1D"):
+        with pytest.raises((ValueError, TypeError), match="freq"):
+            check_freq(freq)
+    assert Calendar("D", frame("D").ds).unit == 1
