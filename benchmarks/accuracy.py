@@ -1,7 +1,7 @@
 """Accuracy of the defaults on the competitions' panels, beside seasonal naive.
 
-    python benchmarks/accuracy.py --dataset tourism            # official test split
-    python benchmarks/accuracy.py --dataset tourism --validate # last horizon of the training part, for choosing
+python benchmarks/accuracy.py --dataset tourism            # official test split
+python benchmarks/accuracy.py --dataset tourism --validate # last horizon of the training part, for choosing
 """
 
 import argparse
@@ -21,7 +21,9 @@ SEASONS = {"yearly": 1, "quarterly": 4, "monthly": 12, "other": 1}
 
 def split(dataset: str, group: str, validate: bool):
     """Return training and test frames, sorted, and the horizon."""
-    train, test = (f.sort_values(["unique_id", "ds"], ignore_index=True) for f in nb.datasets.load(dataset, group))
+    train, test = (
+        f.sort_values(["unique_id", "ds"], ignore_index=True) for f in nb.datasets.load(dataset, group)
+    )
     horizon = int(test.groupby("unique_id").size().max())
     if validate:
         last = train.groupby("unique_id")["ds"].rank(ascending=False) <= horizon
@@ -44,15 +46,23 @@ def run(dataset: str, group: str, validate: bool, seed: int, **params) -> dict:
     table = test.merge(table, on=["unique_id", "ds"])
     measure = {"tourism": mape}.get(dataset, smape)
     return {
-        "dataset": dataset, "group": group, "split": "validation" if validate else "test", "metric": measure.__name__,
-        "series": table.unique_id.nunique(), "seasonal_naive": round(measure(table.y, table.naive), 2),
-        "nbeats_basis": round(measure(table.y, table.NBeatsBasis), 2), "seconds": round(seconds, 1), "seed": seed,
+        "dataset": dataset,
+        "group": group,
+        "split": "validation" if validate else "test",
+        "metric": measure.__name__,
+        "series": table.unique_id.nunique(),
+        "seasonal_naive": round(measure(table.y, table.naive), 2),
+        "nbeats_basis": round(measure(table.y, table.NBeatsBasis), 2),
+        "seconds": round(seconds, 1),
+        "seed": seed,
     }
 
 
 def main() -> None:
     """Print one JSON line a group, the versions first."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--dataset", default="tourism", choices=list(nb.datasets.COMPETITIONS))
     parser.add_argument("--group", default=None)
     parser.add_argument("--validate", action="store_true")

@@ -168,9 +168,9 @@ class BasisBlock(MemberLayer):
     @classmethod
     def from_config(cls, config):
         """Rebuild the bases from their configurations."""
-        for key in ("basis", "backcast_basis"):
-            config[key] = config[key] and keras.saving.deserialize_keras_object(config[key])
-        return cls(**config)
+        thaw = keras.saving.deserialize_keras_object
+        bases = {key: config[key] and thaw(config[key]) for key in ("basis", "backcast_basis")}
+        return cls(**{**config, **bases})
 
 
 def expand(design, theta):
@@ -196,7 +196,9 @@ def normal_equations(design, values, observed):
         values: y, `(M, B, T)`, 0 where not observed.
         observed: the diagonal of W, `(M, B, T)`.
     """
-    if design.shape[1] == 1:  # one grid for all windows: one matrix product with the products of pairs of functions
+    if (
+        design.shape[1] == 1
+    ):  # one grid for all windows: one matrix product with the products of pairs of functions
         shared, terms = design[:, 0], design.shape[-1]
         pairs = shared[..., :, None] * shared[..., None, :]
         gram = tf.matmul(observed, tf.reshape(pairs, (*pairs.shape[:2], terms * terms)))

@@ -102,7 +102,11 @@ def infer_freq(stamps: pd.Series, series: np.ndarray):
         calendar = Calendar(freq, stamps)
         codes = calendar.encode(stamps)
         steps = np.diff(codes)[same]
-        if (codes >= 0).all() and not (steps % calendar.unit).any() and _mostly_one(steps // calendar.unit, series[same]):
+        if (
+            (codes >= 0).all()
+            and not (steps % calendar.unit).any()
+            and _mostly_one(steps // calendar.unit, series[same])
+        ):
             return freq
     return None
 
@@ -122,7 +126,12 @@ def _candidates(gap: pd.Timedelta, stamps: pd.DatetimeIndex) -> list[str]:
             return [starts + anchor, ends + anchor, "B" + starts + anchor, "B" + ends + anchor]
     if days > 1:
         return [f"{int(days)}D"] if days == int(days) else []
-    for name, length in (("h", 3_600_000_000_000), ("min", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000)):
+    for name, length in (
+        ("h", 3_600_000_000_000),
+        ("min", 60_000_000_000),
+        ("s", 1_000_000_000),
+        ("ms", 1_000_000),
+    ):
         if gap.value % length == 0:
             count = gap.value // length
             return [name if count == 1 else f"{count}{name}"]

@@ -68,7 +68,9 @@ def check_quantiles(level=None, quantiles=None) -> list[float]:
             raise TypeError(f"`{name}` must be a list of numbers. Received: {name}={values!r}")
         for value in values:
             if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < top:
-                raise ValueError(f"`{name}` must lie strictly between 0 and {top}. Received: {name}={values!r}")
+                raise ValueError(
+                    f"`{name}` must lie strictly between 0 and {top}. Received: {name}={values!r}"
+                )
     if level is not None:
         return [p for lv in level for p in (0.5 - float(lv) / 200, 0.5 + float(lv) / 200)]
     return [float(q) for q in quantiles or ()]

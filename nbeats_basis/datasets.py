@@ -50,11 +50,13 @@ def load(name: str, group: str | None = None):
 
 
 def _long(series: list) -> pd.DataFrame:
-    return pd.DataFrame({
-        "unique_id": np.repeat([name for name, _, _ in series], [len(y) for _, _, y in series]),
-        "ds": np.concatenate([first + np.arange(len(y)) for _, first, y in series]),
-        "y": np.concatenate([np.asarray(y, "float64") for _, _, y in series]),
-    })
+    return pd.DataFrame(
+        {
+            "unique_id": np.repeat([name for name, _, _ in series], [len(y) for _, _, y in series]),
+            "ds": np.concatenate([first + np.arange(len(y)) for _, first, y in series]),
+            "y": np.concatenate([np.asarray(y, "float64") for _, _, y in series]),
+        }
+    )
 
 
 def _folder() -> Path:

@@ -22,7 +22,9 @@ def export(net: NBeats, path: str, quantiles: list[float]) -> None:
         quantiles: probabilities in (0, 1), may be empty; any for a head that gives a distribution.
     """
     names = ["level", *net.component_names]
-    spec = {name: tf.TensorSpec((None, None), tf.float64, name) for name in ("values", "times", "query_times")}
+    spec = {
+        name: tf.TensorSpec((None, None), tf.float64, name) for name in ("values", "times", "query_times")
+    }
 
     def serve(values, times, query_times):
         window, origin = place(values, times, net.window)
@@ -58,5 +60,7 @@ def place(values, times, window: int):
     size = tf.shape(values, "int64")
     target = slot + tf.range(size[0])[:, None] * window
     grid = tf.fill([size[0] * window], tf.constant(float("nan"), "float64"))
-    grid = tf.tensor_scatter_nd_update(grid, tf.boolean_mask(target, inside)[:, None], tf.boolean_mask(values, inside))
+    grid = tf.tensor_scatter_nd_update(
+        grid, tf.boolean_mask(target, inside)[:, None], tf.boolean_mask(values, inside)
+    )
     return tf.reshape(grid, (-1, window)), origin

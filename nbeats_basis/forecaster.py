@@ -35,7 +35,7 @@ class Training:
     Args:
         steps: training steps in all. Defaults to 300.
         batch_size: windows a member draws in a step. Defaults to 128.
-        learning_rate: of Adam, halved after each third of the steps, unless a callback sets it. Defaults to 0.001.
+        learning_rate: of Adam, halved after each third of the steps, unless a callback sets it. Defaults to 0.002.
         epochs: parts of the training, after each of which validation and callbacks run. Defaults to 10.
         recent: draw training windows from the last `recent` steps of each series; None for all. Defaults to None.
         steps_per_execution: steps of one call of the compiled function. Defaults to 10.
@@ -44,7 +44,7 @@ class Training:
 
     steps: int = 300
     batch_size: int = 128
-    learning_rate: float = 0.001
+    learning_rate: float = 0.002
     epochs: int = 10
     recent: int | None = None
     steps_per_execution: int = 10
@@ -187,8 +187,12 @@ class Forecaster:
         self._set_fitted(net, panel, log.history)
         return self
 
-    def predict(self, df: pd.DataFrame | None = None, level: Sequence[float] | None = None,
-                quantiles: Sequence[float] | None = None) -> pd.DataFrame:
+    def predict(
+        self,
+        df: pd.DataFrame | None = None,
+        level: Sequence[float] | None = None,
+        quantiles: Sequence[float] | None = None,
+    ) -> pd.DataFrame:
         """Return the forecasts of the `horizon` steps after each series' last observation.
 
         Args:
@@ -226,7 +230,9 @@ class Forecaster:
             frame[name] = forecast["components"][..., i].ravel()
         return frame
 
-    def plot(self, df: pd.DataFrame | None = None, ids: Sequence | None = None, level: Sequence[float] = (80, 95)):
+    def plot(
+        self, df: pd.DataFrame | None = None, ids: Sequence | None = None, level: Sequence[float] = (80, 95)
+    ):
         """Draw history, forecasts and intervals; return the matplotlib figure.
 
         Args:
@@ -268,11 +274,15 @@ class Forecaster:
         codes, ids = pd.factorize(history[self._columns.id])
         ids = [i.item() if isinstance(i, np.generic) else i for i in ids]
         if not all(isinstance(i, (str, int)) for i in ids):
-            raise TypeError("series must be named by strings or integers to be saved. Convert the column of the series.")
+            raise TypeError(
+                "series must be named by strings or integers to be saved. Convert the column of the series."
+            )
         settings = {
             "schema": SCHEMA,
             "version": __version__,
-            "params": {k: self.get_params()[k] for k in ("horizon", "lookback", "freq", "members", "scaling", "seed")},
+            "params": {
+                k: self.get_params()[k] for k in ("horizon", "lookback", "freq", "members", "scaling", "seed")
+            },
             "stacks": self.stacks and [keras.saving.serialize_keras_object(_clone(s)) for s in self.stacks],
             "head": self.head and keras.saving.serialize_keras_object(self.head),
             "training": self.training and asdict(self.training),
@@ -285,7 +295,9 @@ class Forecaster:
         }
         (folder / "forecaster.json").write_text(json.dumps(settings, indent=1))
         self._model.save_weights(folder / "network.weights.h5")
-        np.savez_compressed(folder / "history.npz", id=codes, ds=stamps, y=history[self._columns.target].to_numpy())
+        np.savez_compressed(
+            folder / "history.npz", id=codes, ds=stamps, y=history[self._columns.target].to_numpy()
+        )
 
     @classmethod
     def load(cls, path: str) -> "Forecaster":
@@ -300,7 +312,9 @@ class Forecaster:
         folder = Path(path)
         settings = json.loads((folder / "forecaster.json").read_text())
         if settings["schema"] > SCHEMA:
-            raise ValueError(f"{path!r} was saved by nbeats_basis {settings['version']}; upgrade this one, {__version__}.")
+            raise ValueError(
+                f"{path!r} was saved by nbeats_basis {settings['version']}; upgrade this one, {__version__}."
+            )
         thaw = keras.saving.deserialize_keras_object
         self = cls(
             **settings["params"],
@@ -359,7 +373,9 @@ class Forecaster:
         window = tf.TensorSpec((None, net.window), tf.float64)
         self._point = tf.function(net.forecast, input_signature=[window])
         if net.head.is_distribution:
-            self._full = tf.function(net.forecast, input_signature=[window, tf.TensorSpec((None,), tf.float64)])
+            self._full = tf.function(
+                net.forecast, input_signature=[window, tf.TensorSpec((None,), tf.float64)]
+            )
 
     def _forecast(self, panel: Panel, levels: list[float]) -> dict:
         """Return the network's forecasts of every series, NumPy arrays, in bounded batches."""

@@ -19,7 +19,9 @@ def member_losses(head: Head, params, targets, weights, window: dict):
     if head.is_distribution:
         return _mean(-head.log_prob(params, targets), weights)
     members = params.shape[0]
-    by_loss = {name: [k for k in range(members) if head.losses[k % len(head.losses)] == name] for name in head.losses}
+    by_loss = {
+        name: [k for k in range(members) if head.losses[k % len(head.losses)] == name] for name in head.losses
+    }
     parts, order = [], []
     for name, ks in by_loss.items():
         if not ks:
@@ -30,7 +32,9 @@ def member_losses(head: Head, params, targets, weights, window: dict):
         parts.append(_mean(errors, take(weights) * extra))
         order += ks
     joined = tf.concat(parts, axis=0)
-    return joined if order == sorted(order) else tf.gather(joined, sorted(range(members), key=order.__getitem__))
+    return (
+        joined if order == sorted(order) else tf.gather(joined, sorted(range(members), key=order.__getitem__))
+    )
 
 
 def _mean(errors, weights):

@@ -55,6 +55,10 @@ class MemberLayer(keras.layers.Layer):
         """
         self.seeds, self.scope = tuple(int(s) for s in seeds), scope
 
+    def get_build_config(self):
+        """Return None: a layer reloaded from its configuration is built by its network, which knows the members."""
+        return None
+
     def member_weight(self, name: str, shape: tuple[int, ...], draw: Callable):
         """Add a weight `(M, *shape)`, or `shape` where no members were assigned.
 
@@ -65,7 +69,9 @@ class MemberLayer(keras.layers.Layer):
         """
         initializer = self.member_initializer(name, draw)
         if self.seeds is None:
-            return self.add_weight(name=name, shape=shape, initializer=lambda s, dtype=None: initializer((1, *s), dtype)[0])
+            return self.add_weight(
+                name=name, shape=shape, initializer=lambda s, dtype=None: initializer((1, *s), dtype)[0]
+            )
         return self.add_weight(name=name, shape=(len(self.seeds), *shape), initializer=initializer)
 
     def member_initializer(self, name: str, draw: Callable) -> MemberInitializer:

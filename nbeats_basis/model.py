@@ -198,7 +198,13 @@ class NBeats(keras.Model):
         spread = tf.broadcast_to(scale[..., None], tf.shape(location))
         return {**result, "quantiles": self.head.quantile(params, spread, levels)}
 
-    def compile(self, optimizer="adam", clip_norm: float = 1.0, steps_per_execution: int = 1, jit_compile: bool = False):
+    def compile(
+        self,
+        optimizer="adam",
+        clip_norm: float = 1.0,
+        steps_per_execution: int = 1,
+        jit_compile: bool = False,
+    ):
         """Set up training; the loss is the head's.
 
         Args:
@@ -216,8 +222,16 @@ class NBeats(keras.Model):
         """The mean loss over members and batches."""
         return [self.loss_tracker] if self.compiled else []
 
-    def fit(self, x=None, *, epochs: int = 1, steps_per_epoch: int | None = None, validation_data=None, callbacks=None,
-            **kwargs):
+    def fit(
+        self,
+        x=None,
+        *,
+        epochs: int = 1,
+        steps_per_epoch: int | None = None,
+        validation_data=None,
+        callbacks=None,
+        **kwargs,
+    ):
         """Train, as `keras.Model.fit` does; a non-finite loss stops with a `TrainingWarning` and is undone.
 
         Args:
@@ -239,8 +253,14 @@ class NBeats(keras.Model):
         callbacks = [*(callbacks or ()), StopOnNonFinite()]
         if isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)  # a dataset brings its own order
-        return super().fit(x, epochs=epochs, steps_per_epoch=steps_per_epoch, validation_data=validation_data,
-                           callbacks=callbacks, **kwargs)
+        return super().fit(
+            x,
+            epochs=epochs,
+            steps_per_epoch=steps_per_epoch,
+            validation_data=validation_data,
+            callbacks=callbacks,
+            **kwargs,
+        )
 
     def _use_source(self, source) -> None:
         """Draw the training windows from `source`."""
@@ -276,7 +296,10 @@ class NBeats(keras.Model):
         return tf.constant(True)
 
     def _remember(self, finite):
-        step, member = tf.cast(self.optimizer.iterations, "int32"), tf.argmin(tf.cast(finite, "int32"), output_type="int32")
+        step, member = (
+            tf.cast(self.optimizer.iterations, "int32"),
+            tf.argmin(tf.cast(finite, "int32"), output_type="int32"),
+        )
         if_first = tf.where(self._failed[0] < 0, tf.stack([step, member]), self._failed)
         self._failed.assign(if_first)
         return tf.constant(False)
@@ -345,7 +368,7 @@ class NBeats(keras.Model):
     def from_config(cls, config, custom_objects=None):
         """Rebuild stacks and head from their configurations."""
         config = dict(config)
-        stacks = [_fresh(stack) for stack in config.pop("stacks")]
+        stacks = [keras.saving.deserialize_keras_object(stack) for stack in config.pop("stacks")]
         return cls(stacks, head=keras.saving.deserialize_keras_object(config.pop("head")), **config)
 
 
@@ -368,11 +391,6 @@ class StopOnNonFinite(keras.callbacks.Callback):
 def _unused(name: str, taken: list[str]) -> str:
     names = [name, *(f"{name}_{i}" for i in range(2, len(taken) + 2))]
     return next(n for n in names if n not in taken)
-
-
-def _fresh(config: dict) -> Stack:
-    """Return an unbuilt stack of a serialized one."""
-    return keras.saving.deserialize_keras_object({k: v for k, v in config.items() if k != "build_config"})
 
 
 def _median(values):

@@ -60,7 +60,9 @@ class Panel:
         frame["row"] = np.arange(len(frame))
         frame = frame.sort_values(["id", "time"], kind="stable", ignore_index=True)
         twice = frame.duplicated(["id", "time"]).to_numpy()
-        _refuse(twice, frame, columns, columns.time, "is there twice", "Keep one row for each series and time.")
+        _refuse(
+            twice, frame, columns, columns.time, "is there twice", "Keep one row for each series and time."
+        )
         series, ids = pd.factorize(frame["id"])
         observed = frame["y"].notna().to_numpy()
         counts = np.bincount(series[observed], minlength=len(ids))
@@ -75,7 +77,14 @@ class Panel:
         codes = calendar.encode(frame["time"])
         first = codes[np.searchsorted(series, np.arange(len(ids)))]
         off = (codes < 0) & (calendar.index is not None) | ((codes - first[series]) % calendar.unit != 0)
-        _refuse(off, frame, columns, columns.time, f"is off the calendar freq={freq!r}", "Correct it, or pass its `freq`.")
+        _refuse(
+            off,
+            frame,
+            columns,
+            columns.time,
+            f"is off the calendar freq={freq!r}",
+            "Correct it, or pass its `freq`.",
+        )
         offsets = np.concatenate([[0], np.cumsum(counts)])
         codes, series = codes[observed], series[observed]
         starts = codes[offsets[:-1]]
@@ -113,11 +122,13 @@ class Panel:
         """Return the observed rows, or those within the `last` steps of each series."""
         series = np.repeat(np.arange(self.num_series), np.diff(self.offsets))
         codes = self.starts[series] + self.steps * self.calendar.unit
-        frame = pd.DataFrame({
-            self.columns.id: self.ids[series],
-            self.columns.time: self.calendar.decode(codes),
-            self.columns.target: self.values,
-        })
+        frame = pd.DataFrame(
+            {
+                self.columns.id: self.ids[series],
+                self.columns.time: self.calendar.decode(codes),
+                self.columns.target: self.values,
+            }
+        )
         if last is None:
             return frame
         return frame[self.steps > self.last_steps[series] - last].reset_index(drop=True)
@@ -140,7 +151,9 @@ def _targets(df, columns: Columns) -> np.ndarray:
     column = df[columns.target]
     if pd.api.types.is_bool_dtype(column) or not pd.api.types.is_numeric_dtype(column):
         numeric = pd.to_numeric(column, errors="coerce")
-        bad = (numeric.isna() & column.notna()).to_numpy() | column.map(lambda v: isinstance(v, bool)).to_numpy(bool)
+        bad = (numeric.isna() & column.notna()).to_numpy() | column.map(
+            lambda v: isinstance(v, bool)
+        ).to_numpy(bool)
         row = int(bad.argmax())
         if bad.any() or isinstance(column.dtype, pd.CategoricalDtype):
             raise DataError(
@@ -151,8 +164,12 @@ def _targets(df, columns: Columns) -> np.ndarray:
     values = column.to_numpy("float64", na_value=np.nan)
     infinite = np.isinf(values)
     _refuse(
-        infinite, pd.DataFrame({"id": df[columns.id].to_numpy(), "time": df[columns.time].to_numpy()}), columns,
-        columns.target, "is infinite", "Replace it by NaN to treat it as missing.",
+        infinite,
+        pd.DataFrame({"id": df[columns.id].to_numpy(), "time": df[columns.time].to_numpy()}),
+        columns,
+        columns.target,
+        "is infinite",
+        "Replace it by NaN to treat it as missing.",
     )
     return values
 
@@ -162,7 +179,9 @@ def _times(df, columns: Columns) -> pd.Series:
     name = columns.time
     if column.isna().any():
         row = int(column.isna().to_numpy().argmax())
-        raise DataError(f"`{name}` of series {df[columns.id].iloc[row]!r} is missing at row {row}. Drop the row.")
+        raise DataError(
+            f"`{name}` of series {df[columns.id].iloc[row]!r} is missing at row {row}. Drop the row."
+        )
     if pd.api.types.is_datetime64_any_dtype(column) or (
         pd.api.types.is_integer_dtype(column) and not pd.api.types.is_bool_dtype(column)
     ):
@@ -192,7 +211,9 @@ def _inferred(frame: pd.DataFrame, series: np.ndarray, columns: Columns):
     return freq
 
 
-def _refuse(bad: np.ndarray, frame: pd.DataFrame, columns: Columns, column: str, what: str, remedy: str) -> None:
+def _refuse(
+    bad: np.ndarray, frame: pd.DataFrame, columns: Columns, column: str, what: str, remedy: str
+) -> None:
     """Raise a DataError naming the first bad row in the caller's frame, if there is one."""
     if not bad.any():
         return

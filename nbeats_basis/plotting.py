@@ -18,11 +18,21 @@ def plot_forecast(history: pd.DataFrame, forecast: pd.DataFrame, columns: Column
     figure, axes = _panels(forecast[columns.id].unique(), 1)
     for name, ax in axes.items():
         past, future = (f[f[columns.id] == name] for f in (history, forecast))
-        ax[0].plot(past[columns.time], past[columns.target], color="0.25", marker=".", markersize=3, lw=1, label="observed")
+        ax[0].plot(
+            past[columns.time],
+            past[columns.target],
+            color="0.25",
+            marker=".",
+            markersize=3,
+            lw=1,
+            label="observed",
+        )
         ax[0].plot(future[columns.time], future[alias], color="C0", label="forecast")
         for width in sorted(level, reverse=True):
             low, high = (future[f"{alias}-{side}-{width:g}"] for side in ("lo", "hi"))
-            ax[0].fill_between(future[columns.time], low, high, color="C0", alpha=0.18, lw=0, label=f"{width:g} %")
+            ax[0].fill_between(
+                future[columns.time], low, high, color="C0", alpha=0.18, lw=0, label=f"{width:g} %"
+            )
         ax[0].set_title(str(name), loc="left")
     next(iter(axes.values()))[0].legend(frameon=False, loc="upper left")
     return figure
@@ -41,7 +51,13 @@ def plot_components(components: pd.DataFrame, columns: Columns, alias: str):
     for series, column in axes.items():
         part = components[components[columns.id] == series]
         for ax, name in zip(column, names, strict=True):
-            ax.plot(part[columns.time], part[name], color="C0" if name == alias else "C1", marker=".", markersize=4)
+            ax.plot(
+                part[columns.time],
+                part[name],
+                color="C0" if name == alias else "C1",
+                marker=".",
+                markersize=4,
+            )
             ax.set_ylabel("forecast" if name == alias else name)
         column[0].set_title(str(series), loc="left")
     return figure

@@ -165,8 +165,8 @@ class Seasonality(Stack):
 
     Args:
         periods: periods in steps; None for the horizon. Defaults to None.
-        harmonics: harmonics of each period, one integer or one each; None for all below half the period, at most 12.
-            Defaults to None.
+        harmonics: harmonics of each period, one integer or one each; None for all up to half the period, at most
+            12. Defaults to None.
         num_blocks: number of blocks. Defaults to 3.
         units: width of the blocks' networks. Defaults to 256.
         num_layers: ReLU layers of the blocks' networks. Defaults to 4.
@@ -196,10 +196,11 @@ class Seasonality(Stack):
     def make_bases(self, lookback: int, horizon: int):
         """Return a constant and the harmonics."""
         periods = [horizon] if self.periods is None else self.periods
-        below_half = [ceil(p / 2) - 1 for p in periods]
         harmonics = self.harmonics
-        if harmonics is None:
-            harmonics = below_half if self.periods is None else [min(12, n) for n in below_half]
+        if harmonics is None and self.periods is None:
+            harmonics = ceil(horizon / 2) - 1
+        elif harmonics is None:
+            harmonics = [min(12, int(p / 2)) for p in periods]
         constant = {"degree": 0, "span": (-lookback, horizon)}
         if self.periods is None and self.coefficients == "proposed":
             forecast = Polynomial(**constant) + Fourier(periods, harmonics, origin=1.0)

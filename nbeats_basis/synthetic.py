@@ -66,7 +66,9 @@ def damped_oscillations(
 def _panel(values: np.ndarray, prefix: str) -> pd.DataFrame:
     count, length = values.shape
     ids = [f"{prefix}{i:0{len(str(count))}d}" for i in range(count)]
-    return pd.DataFrame({"unique_id": np.repeat(ids, length), "ds": np.tile(np.arange(length), count), "y": values.ravel()})
+    return pd.DataFrame(
+        {"unique_id": np.repeat(ids, length), "ds": np.tile(np.arange(length), count), "y": values.ravel()}
+    )
 
 
 def _thinned(frame: pd.DataFrame, missing: float, rng) -> pd.DataFrame:

@@ -30,7 +30,13 @@ class Windows:
     """
 
     def __init__(
-        self, panel: Panel, window: int, horizon: int, batch_size: int = 256, holdout: int = 0, recent: int | None = None
+        self,
+        panel: Panel,
+        window: int,
+        horizon: int,
+        batch_size: int = 256,
+        holdout: int = 0,
+        recent: int | None = None,
     ):
         self.window, self.horizon, self.batch_size = window, horizon, batch_size
         values, first, last = _lay_out(panel, window + horizon)
@@ -77,7 +83,9 @@ class Windows:
         """
         step = tf.cast(step, "int32")
         shape = (2, self.batch_size)
-        uniform = tf.stack([tf.random.stateless_uniform(shape, [seed, step], dtype="float64") for seed in seeds])
+        uniform = tf.stack(
+            [tf.random.stateless_uniform(shape, [seed, step], dtype="float64") for seed in seeds]
+        )
         series = _scaled(uniform[:, 0], tf.shape(self._counts, "int64")[0])
         origin = tf.gather(self._starts, series) + _scaled(uniform[:, 1], tf.gather(self._counts, series))
         return _gather(self._values, tf.gather(self._origins, origin), self.window, self.horizon)

@@ -16,9 +16,9 @@ def run_layer_checks(layer: keras.layers.Layer, inputs: list, tmp_path) -> None:
         inputs: its positional inputs, NumPy arrays.
         tmp_path: a folder.
     """
-    eager = _flat(layer(*inputs))
     config = layer.get_config()
     assert type(layer).from_config(config).get_config() == config
+    eager = _flat(layer(*inputs))
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     copy(*inputs)
     copy.set_weights(layer.get_weights())
@@ -43,7 +43,9 @@ def _take_one_step(layer, inputs) -> None:
     optimizer = keras.optimizers.SGD(0.1)
     optimizer.build(layer.trainable_variables)
     optimizer.apply(gradients, layer.trainable_variables)
-    assert any(np.abs(v.numpy() - b).max() > 0 for v, b in zip(layer.trainable_variables, before, strict=True))
+    assert any(
+        np.abs(v.numpy() - b).max() > 0 for v, b in zip(layer.trainable_variables, before, strict=True)
+    )
 
 
 def _reload_in_a_fresh_process(layer, inputs, outputs, folder) -> None:

@@ -39,7 +39,11 @@ def nbeats(window, stacks, horizon):
                     row = [t**k for k in range(degree + 1)]
                 elif kind == "seasonality":
                     ks = [k for k in range(1, horizon) if k < horizon / 2]
-                    row = [1.0, *[np.cos(2 * np.pi * k * t) for k in ks], *[np.sin(2 * np.pi * k * t) for k in ks]]
+                    row = [
+                        1.0,
+                        *[np.cos(2 * np.pi * k * t) for k in ks],
+                        *[np.sin(2 * np.pi * k * t) for k in ks],
+                    ]
                 else:
                     row = [1.0 if j == h else 0.0 for j in range(horizon)]
                 fore[h] = np.dot(row, theta[-len(row) :])
@@ -49,7 +53,11 @@ def nbeats(window, stacks, horizon):
                 elif kind == "seasonality":
                     ks = [k for k in range(1, horizon) if k < horizon / 2]
                     t = -j / horizon
-                    row = [1.0, *[np.cos(2 * np.pi * k * t) for k in ks], *[np.sin(2 * np.pi * k * t) for k in ks]]
+                    row = [
+                        1.0,
+                        *[np.cos(2 * np.pi * k * t) for k in ks],
+                        *[np.sin(2 * np.pi * k * t) for k in ks],
+                    ]
                 else:
                     row = [1.0 if i == lookback - 1 - j else 0.0 for i in range(lookback)]
                 back[lookback - 1 - j] = np.dot(row, theta[: len(row)])

@@ -56,8 +56,12 @@ def test_polynomials_match_numpy():
     u = (2 * TIMES + 8) / 32
     legendre = np.polynomial.legendre.legvander(u, 5) * np.sqrt(2 * np.arange(6) + 1)
     np.testing.assert_allclose(BASES["legendre"]()(TIMES), legendre, atol=1e-12)
-    np.testing.assert_allclose(BASES["chebyshev"]()(TIMES), np.polynomial.chebyshev.chebvander(u, 5), atol=1e-12)
-    np.testing.assert_allclose(BASES["monomial"]()(TIMES), np.vander((1 - TIMES) / 21, 4, increasing=True), atol=1e-12)
+    np.testing.assert_allclose(
+        BASES["chebyshev"]()(TIMES), np.polynomial.chebyshev.chebvander(u, 5), atol=1e-12
+    )
+    np.testing.assert_allclose(
+        BASES["monomial"]()(TIMES), np.vander((1 - TIMES) / 21, 4, increasing=True), atol=1e-12
+    )
 
 
 @pytest.mark.parametrize(("kind", "condition"), [("monomial", 6.8e5), ("legendre", 2.3), ("chebyshev", 5.4)])
@@ -69,7 +73,9 @@ def test_conditioning_of_degree_eight(kind, condition):
 def test_fourier_matches_its_formula():
     values = Fourier([12, 5.5], harmonics=[3, 1], origin=1.0)(TIMES).numpy()
     phase = 2 * np.pi * (TIMES[:, None] - 1)
-    expected = [f(phase * k / p) for p, n in ((12, 3), (5.5, 1)) for f in (np.cos, np.sin) for k in range(1, n + 1)]
+    expected = [
+        f(phase * k / p) for p, n in ((12, 3), (5.5, 1)) for f in (np.cos, np.sin) for k in range(1, n + 1)
+    ]
     np.testing.assert_allclose(values, np.concatenate(expected, axis=1), atol=1e-12)
 
 

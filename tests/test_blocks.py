@@ -61,7 +61,9 @@ def test_infinite_precision_is_the_classical_block(window):
     for ours, theirs in zip(combined.trunk, classical.trunk, strict=True):
         theirs.set_weights(ours.get_weights())
     kernel, bias = combined.proposal.get_weights()
-    classical.proposal.set_weights([np.tile(kernel, 2), np.tile(bias, 2)])  # one theta for backcast and forecast
+    classical.proposal.set_weights(
+        [np.tile(kernel, 2), np.tile(bias, 2)]
+    )  # one theta for backcast and forecast
     for ours, theirs in zip(
         combined(TIMES, values, observed, QUERY), classical(TIMES, values, observed, QUERY), strict=True
     ):
@@ -94,7 +96,8 @@ def test_gradient_of_the_solve_matches_finite_differences(rng):
     root = rng.normal(size=(3, 4, 4))
     matrix, vector = root @ root.transpose(0, 2, 1) + np.eye(4), rng.normal(size=(3, 4))
     theory, numeric = tf.test.compute_gradient(
-        lambda a, b: solve_spd((a + tf.linalg.matrix_transpose(a)) / 2, b), [tf.constant(matrix), tf.constant(vector)]
+        lambda a, b: solve_spd((a + tf.linalg.matrix_transpose(a)) / 2, b),
+        [tf.constant(matrix), tf.constant(vector)],
     )
     for t, n in zip(theory, numeric, strict=True):
         np.testing.assert_allclose(t, n, atol=1e-6)

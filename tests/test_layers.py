@@ -19,7 +19,10 @@ LAYERS = {
     "fourier": (lambda: Fourier([5, 7.5], harmonics=2, learnable=True), [TIMES]),
     "learned": (lambda: Learned(3, nodes=range(-8, 6)), [TIMES]),
     "concatenate": (lambda: Polynomial(1) + Learned(2, nodes=range(5)), [TIMES]),
-    "block": (lambda: nb.BasisBlock(Polynomial(2, span=(-10, 5)), units=8, coefficients="combined", num_params=3), WINDOW),
+    "block": (
+        lambda: nb.BasisBlock(Polynomial(2, span=(-10, 5)), units=8, coefficients="combined", num_params=3),
+        WINDOW,
+    ),
     "learnable_block": (lambda: nb.BasisBlock(Fourier([5], 2, learnable=True), units=8), WINDOW),
     "trend": (lambda: nb.Trend(units=8), WINDOW),
     "seasonality": (lambda: nb.Seasonality([5], units=8, coefficients="regression"), WINDOW),

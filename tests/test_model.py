@@ -46,7 +46,10 @@ def test_classical_network_matches_the_oracle(kind, horizon, rng):
         described.append([])
         for stack in net.stacks:
             (block,) = stack.blocks
-            weights = [[w[m].squeeze() if w.shape[1] == 1 else w[m] for w in dense.get_weights()] for dense in [*block.trunk, block.proposal]]
+            weights = [
+                [w[m].squeeze() if w.shape[1] == 1 else w[m] for w in dense.get_weights()]
+                for dense in [*block.trunk, block.proposal]
+            ]
             described[m].append((stack.component, stack.num_blocks, weights[:-1], weights[-1], 2))
     out = net(values)
     for m in range(2):
@@ -59,7 +62,8 @@ def test_classical_network_matches_the_oracle(kind, horizon, rng):
 def test_paper_configurations():
     net = nb.NBeats.interpretable(6, 12)
     assert [(s.component, s.units, s.num_blocks, s.num_layers, s.shared_weights) for s in net.stacks] == [
-        ("trend", 256, 3, 4, True), ("seasonality", 2048, 3, 4, True),
+        ("trend", 256, 3, 4, True),
+        ("seasonality", 2048, 3, 4, True),
     ]
     net = nb.NBeats.generic(3, 6)
     assert len(net.stacks) == 30
@@ -83,7 +87,9 @@ def test_components_add_up_and_are_named(rng):
     assert net.component_names == ["trend", "seasonality", "generic", "trend_2"]
 
 
-@pytest.mark.parametrize("head", [nb.heads.StudentT(), nb.heads.Point(["smape", "mase", "mape"])], ids=["t", "point"])
+@pytest.mark.parametrize(
+    "head", [nb.heads.StudentT(), nb.heads.Point(["smape", "mase", "mape"])], ids=["t", "point"]
+)
 def test_a_member_equals_the_same_network_trained_alone(windows, head):
     together = small(head=head)
     together.compile(keras.optimizers.Adam(1e-2))
@@ -130,7 +136,10 @@ def test_long_gaps_cost_no_memory():
 def test_learns_a_line_and_a_sine():
     df = nb.synthetic.seasonal_panel(20, 80, noise=0.0, seed=4)
     train, test = df[df.ds < 74], df[df.ds >= 74]
-    stacks = [nb.Trend(1, units=32, coefficients="combined"), nb.Seasonality([12], 2, units=32, coefficients="combined")]
+    stacks = [
+        nb.Trend(1, units=32, coefficients="combined"),
+        nb.Seasonality([12], 2, units=32, coefficients="combined"),
+    ]
     training = nb.Training(steps=300, batch_size=64, learning_rate=3e-3)
     forecaster = nb.Forecaster(6, 36, stacks=stacks, head=nb.heads.Point(), members=1, training=training)
     table = forecaster.fit(train, verbose=0).predict().merge(test, on=["unique_id", "ds"])
@@ -160,7 +169,10 @@ def test_gradients_are_clipped_for_each_member(windows):
     net.compile(keras.optimizers.SGD(1.0), clip_norm=0.5)
     before = [v.numpy() for v in net.trainable_variables]
     net.fit(windows, steps_per_epoch=1, verbose=0)
-    moved = [np.sum((v.numpy() - b) ** 2, axis=tuple(range(1, b.ndim))) for v, b in zip(net.trainable_variables, before, strict=True)]
+    moved = [
+        np.sum((v.numpy() - b) ** 2, axis=tuple(range(1, b.ndim)))
+        for v, b in zip(net.trainable_variables, before, strict=True)
+    ]
     assert (np.sqrt(sum(moved)) <= 0.5 + 1e-4).all()
 
 
@@ -170,10 +182,16 @@ def test_ordinary_keras_callbacks_and_checkpoints(windows, tmp_path):
     df = nb.synthetic.seasonal_panel(5, 40, periods=(4.0,), seed=2)
     held_out = Windows(Panel.from_frame(df, Columns(), 1), 12, 4, holdout=4).validation()
     history = net.fit(
-        windows, epochs=4, steps_per_epoch=4, validation_data=held_out, verbose=0,
+        windows,
+        epochs=4,
+        steps_per_epoch=4,
+        validation_data=held_out,
+        verbose=0,
         callbacks=[
             keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2),
-            keras.callbacks.ModelCheckpoint(str(tmp_path / "best.keras"), monitor="val_loss", save_best_only=True),
+            keras.callbacks.ModelCheckpoint(
+                str(tmp_path / "best.keras"), monitor="val_loss", save_best_only=True
+            ),
             keras.callbacks.TensorBoard(str(tmp_path / "logs")),
             keras.callbacks.EarlyStopping(monitor="val_loss", patience=10, restore_best_weights=True),
         ],
@@ -229,8 +247,12 @@ def test_config_round_trip():
 
 def test_bad_arguments_are_refused():
     for kwargs, message in [
-        ({"horizon": 0}, "horizon=0"), ({"lookback": 0}, "lookback=0"), ({"members": 0}, "members=0"),
-        ({"stacks": []}, "stacks"), ({"scaling": "minmax"}, "scaling='minmax'"), ({"window": 3}, "window=3"),
+        ({"horizon": 0}, "horizon=0"),
+        ({"lookback": 0}, "lookback=0"),
+        ({"members": 0}, "members=0"),
+        ({"stacks": []}, "stacks"),
+        ({"scaling": "minmax"}, "scaling='minmax'"),
+        ({"window": 3}, "window=3"),
     ]:
         arguments = {"stacks": [nb.Trend(units=4)], "horizon": 2, "lookback": 4, **kwargs}
         with pytest.raises(ValueError, match=message):

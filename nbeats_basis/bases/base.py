@@ -120,8 +120,8 @@ class Concatenate(Basis):
     @classmethod
     def from_config(cls, config):
         """Rebuild the parts from their configurations."""
-        bases = [keras.saving.deserialize_keras_object(b) for b in config.pop("bases")]
-        return cls(bases, **config)
+        bases = [keras.saving.deserialize_keras_object(b) for b in config["bases"]]
+        return cls(**{**config, "bases": bases})
 
 
 def _parts(basis: Basis) -> list[Basis]:

@@ -61,7 +61,9 @@ class Fourier(Basis):
     def build(self, times_shape):
         """Create the logarithms of the factors on the periods, if they are learned."""
         if self.learnable:
-            self.log_factor = self.member_weight("log_factor", (len(self.periods),), lambda rng, shape: np.zeros(shape))
+            self.log_factor = self.member_weight(
+                "log_factor", (len(self.periods),), lambda rng, shape: np.zeros(shape)
+            )
 
     def evaluate(self, times, order: int):
         """Evaluate in closed form: each derivative advances the phase by a quarter turn."""
