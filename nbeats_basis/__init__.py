@@ -4,9 +4,10 @@ from nbeats_basis import bases, datasets, heads, synthetic
 from nbeats_basis._version import __version__
 from nbeats_basis.blocks import BasisBlock
 from nbeats_basis.checks import DataError, DataWarning, NotFittedError, TrainingWarning
-from nbeats_basis.forecaster import Forecaster, Training
+from nbeats_basis.forecaster import Forecaster
 from nbeats_basis.model import NBeats
 from nbeats_basis.stacks import Generic, Seasonality, Stack, Trend
+from nbeats_basis.training import Training
 
 __all__ = [
     "BasisBlock",

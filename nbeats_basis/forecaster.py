@@ -3,7 +3,7 @@
 import json
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from inspect import signature
 from pathlib import Path
 
@@ -16,46 +16,17 @@ from nbeats_basis import export as saved_model
 from nbeats_basis import plotting
 from nbeats_basis._version import __version__
 from nbeats_basis.calendars import check_freq, season_length
-from nbeats_basis.checks import DataWarning, NotFittedError, check_int, check_positive, check_quantiles
+from nbeats_basis.checks import DataWarning, NotFittedError, check_int, check_quantiles
 from nbeats_basis.heads import Head, StudentT
 from nbeats_basis.model import NBeats
 from nbeats_basis.panel import Columns, Panel
 from nbeats_basis.stacks import Seasonality, Stack, Trend
+from nbeats_basis.training import Training, make_optimizer
 from nbeats_basis.windows import Windows
 
 ALIAS = "NBeatsBasis"
 SCHEMA = 1
 _PREDICT_WINDOWS = 2048  # windows times members in one batch of a prediction
-
-
-@dataclass(frozen=True)
-class Training:
-    """How a `Forecaster` trains.
-
-    Args:
-        steps: training steps in all. Defaults to 300.
-        batch_size: windows a member draws in a step. Defaults to 128.
-        learning_rate: of Adam, halved after each third of the steps, unless a callback sets it. Defaults to 0.002.
-        epochs: parts of the training, after each of which validation and callbacks run. Defaults to 10.
-        recent: draw training windows from the last `recent` steps of each series; None for all. Defaults to None.
-        steps_per_execution: steps of one call of the compiled function. Defaults to 10.
-        jit_compile: True to compile by XLA. Defaults to False.
-    """
-
-    steps: int = 300
-    batch_size: int = 128
-    learning_rate: float = 0.002
-    epochs: int = 10
-    recent: int | None = None
-    steps_per_execution: int = 10
-    jit_compile: bool = False
-
-    def __post_init__(self):
-        for name in ("steps", "batch_size", "epochs", "steps_per_execution"):
-            check_int(name, getattr(self, name))
-        check_positive("learning_rate", self.learning_rate)
-        if self.recent is not None:
-            check_int("recent", self.recent)
 
 
 class Forecaster:
@@ -172,7 +143,7 @@ class Forecaster:
                 stacklevel=2,
             )
         net.compile(
-            _optimizer(training, callbacks),
+            make_optimizer(training, callbacks),
             steps_per_execution=training.steps_per_execution,
             jit_compile=training.jit_compile,
         )
@@ -415,16 +386,6 @@ class Forecaster:
     def _check_fitted(self) -> None:
         if not hasattr(self, "_model"):
             raise NotFittedError("This Forecaster is not fitted yet. Call `fit` first.")
-
-
-def _optimizer(training: Training, callbacks):
-    """Return Adam, its rate halved at each third unless a callback sets it."""
-    setters = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
-    if any(isinstance(callback, setters) for callback in callbacks or ()):
-        return keras.optimizers.Adam(training.learning_rate)
-    third, rate = max(1, training.steps // 3), training.learning_rate
-    halved = keras.optimizers.schedules.PiecewiseConstantDecay([third, 2 * third], [rate, rate / 2, rate / 4])
-    return keras.optimizers.Adam(halved)
 
 
 def _quantile_columns(level, quantiles) -> list[tuple[str, int]]:

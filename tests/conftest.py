@@ -14,13 +14,13 @@ QUICK = nb.Training(steps=20, batch_size=32, epochs=2, steps_per_execution=5)
 
 def quick_forecaster(**kwargs) -> nb.Forecaster:
     """Return a small forecaster that trains in a second or two."""
-    settings = dict(
-        horizon=6,
-        lookback=[12, 18],
-        stacks=[nb.Trend(units=16), nb.Seasonality([12], units=16)],
-        members=2,
-        training=QUICK,
-    )
+    settings = {
+        "horizon": 6,
+        "lookback": [12, 18],
+        "stacks": [nb.Trend(units=16), nb.Seasonality([12], units=16)],
+        "members": 2,
+        "training": QUICK,
+    }
     return nb.Forecaster(**{**settings, **kwargs})
 
 

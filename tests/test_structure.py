@@ -26,6 +26,7 @@ LAYERS = {  # a module imports only from modules of lower rank
     "model": 6,
     "export": 7,
     "calendars": 2,
+    "training": 2,
     "panel": 3,
     "windows": 4,
     "plotting": 4,
