@@ -116,7 +116,7 @@ def _candidates(gap: pd.Timedelta, stamps: pd.DatetimeIndex) -> list[str]:
     days, first = gap / pd.Timedelta(days=1), stamps[0]
     month, day = first.strftime("%b").upper(), first.strftime("%a").upper()
     if days == 1:
-        business = len(stamps) > 5 and (stamps.dayofweek < 5).all()
+        business = len(stamps) > 5 and (stamps.day_of_week < 5).all()
         return ["B", "D"] if business else ["D"]
     if days == 7:
         return [f"W-{day}"]
