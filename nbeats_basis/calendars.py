@@ -29,7 +29,7 @@ def season_length(freq) -> int:
     if not isinstance(freq, str):
         return 1
     offset = _offset(freq)
-    rule = offset.name.split("-")[0] if offset.n == 1 else ""
+    rule = offset.rule_code.split("-")[0] if offset.n == 1 else ""
     if rule[:2] in ("QS", "QE") or rule[:3] in ("BQS", "BQE"):
         return 4
     return 52 if rule == "W" else _SEASONS.get(rule, 1)
