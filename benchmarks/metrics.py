@@ -4,8 +4,10 @@ import numpy as np
 
 
 def mape(y, forecast) -> float:
-    """Return 100 mean |y - f| / |y|."""
-    return float(100 * np.mean(np.abs(y - forecast) / np.abs(y)))
+    """Return 100 mean |y - f| / |y| over the points with y != 0."""
+    y, forecast = np.asarray(y), np.asarray(forecast)
+    known = y != 0
+    return float(100 * np.mean(np.abs(y - forecast)[known] / np.abs(y[known])))
 
 
 def smape(y, forecast) -> float:
