@@ -142,15 +142,16 @@ class Forecaster:
                 DataWarning,
                 stacklevel=2,
             )
+        steps = training.steps_for(windows.num_windows)
         net.compile(
-            make_optimizer(training, callbacks),
+            make_optimizer(training, steps, callbacks),
             steps_per_execution=training.steps_per_execution,
             jit_compile=training.jit_compile,
         )
         log = net.fit(
             windows,
             epochs=training.epochs,
-            steps_per_epoch=-(-training.steps // training.epochs),
+            steps_per_epoch=-(-steps // training.epochs),
             validation_data=windows.validation() if val_size else None,
             callbacks=callbacks,
             verbose=verbose,

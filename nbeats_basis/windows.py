@@ -65,6 +65,11 @@ class Windows:
         self._counts = tf.constant(np.diff(np.append(starts, origins.size)).astype("int64"))
         self._held_out = (values, first, last, stop)
 
+    @property
+    def num_windows(self) -> int:
+        """Number of different training windows."""
+        return self._origins.shape[0]
+
     def validation(self) -> "HeldOut":
         """Return the windows whose targets are the steps held out, every `horizon` steps from their beginning."""
         values, first, last, stop = self._held_out
