@@ -13,9 +13,10 @@ class Training:
 
     Args:
         steps: training steps in all; None for twice the square root of the number of training windows, at least 150 and
-            at most 1000: small panels are overtrained soon. Defaults to None.
+            at most 1000: small panels are overtrained soon. Each epoch takes its share, rounded up to whole executions, so
+            more steps may run; the learning rate is halved at thirds of the number before rounding. Defaults to None.
         batch_size: windows a member draws in a step. Defaults to 128.
-        learning_rate: of Adam, halved after each third of the steps, unless a callback sets it. Defaults to 0.002.
+        learning_rate: of Adam, halved after each third of `steps`, unless a callback sets it. Defaults to 0.002.
         epochs: parts of the training, after each of which validation and callbacks run. Defaults to 10.
         recent: draw training windows from the last `recent` steps of each series; None for all. Defaults to None.
         steps_per_execution: steps of one call of the compiled function. Defaults to 10.

@@ -157,10 +157,12 @@ def test_validation_early_stopping_and_progress(panel, capsys):
     assert "val_loss" in capsys.readouterr().out
 
 
-def test_default_steps_grow_with_the_panel():
-    training = nb.Training()
+def test_default_steps_grow_with_the_panel(panel):
+    training = nb.Training(batch_size=8, steps_per_execution=1)
     assert [training.steps_for(n) for n in (1, 10_000, 40_000, 10**9)] == [150, 200, 400, 1000]
     assert nb.Training(steps=7).steps_for(10**9) == 7
+    forecaster = quick_forecaster(training=training).fit(panel, verbose=0)
+    assert forecaster.model.optimizer.iterations == 150
 
 
 def test_quiet_and_nothing_written(panel, capsys, tmp_path, monkeypatch):
