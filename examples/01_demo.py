@@ -30,7 +30,9 @@ def forecast(name: str, horizon: int, season: int, training: nb.Training, folder
     print(f"held-out values inside the 80 % interval: {100 * inside:.0f} %")
     figure = forecaster.plot()
     for ax, series in zip(figure.axes, table.unique_id.unique(), strict=False):
-        ax.plot(test.ds[test.unique_id == series], test.y[test.unique_id == series], "C3.", markersize=4)
+        held = test[test.unique_id == series]
+        ax.plot(held.ds, held.y, "C3.", markersize=4, label="held out")
+    figure.axes[0].legend(frameon=False, loc="upper left")
     figure.savefig(folder / f"{name}_forecast.png", dpi=110)
     forecaster.plot_components().savefig(folder / f"{name}_components.png", dpi=110)
     return forecaster

@@ -41,7 +41,8 @@ class Forecaster:
         head: what the network forecasts; None for `heads.StudentT()`. Defaults to None.
         members: networks in the ensemble. Defaults to 4.
         training: a `Training`; None for its defaults. Defaults to None.
-        scaling: "std" or "none", see `NBeats`. Defaults to "std".
+        scaling: "std", "level" or "none", see `NBeats`; None for "level" with a head of percentage losses and "std"
+            with any other. Defaults to None.
         seed: equal seeds give equal forecasts on one machine. Defaults to 0.
 
     Attributes:
@@ -67,7 +68,7 @@ class Forecaster:
         head: Head | None = None,
         members: int = 4,
         training: Training | None = None,
-        scaling: str = "std",
+        scaling: str | None = None,
         seed: int = 0,
     ):
         self.horizon = horizon
@@ -142,16 +143,16 @@ class Forecaster:
                 DataWarning,
                 stacklevel=2,
             )
-        steps = training.steps_for(windows.num_windows)
+        steps_per_epoch, steps_per_execution = training.plan(windows.num_windows)
         net.compile(
-            make_optimizer(training, steps, callbacks),
-            steps_per_execution=training.steps_per_execution,
+            make_optimizer(training, training.epochs * steps_per_epoch, callbacks),
+            steps_per_execution=steps_per_execution,
             jit_compile=training.jit_compile,
         )
         log = net.fit(
             windows,
             epochs=training.epochs,
-            steps_per_epoch=-(-steps // training.epochs),
+            steps_per_epoch=steps_per_epoch,
             validation_data=windows.validation() if val_size else None,
             callbacks=callbacks,
             verbose=verbose,
@@ -328,13 +329,14 @@ class Forecaster:
         stacks = self.stacks
         if stacks is None:
             stacks = [Trend(units=128), Seasonality([season] if season > 1 else None, units=128)]
+        head = self.head or StudentT()
         return NBeats(
             [_clone(stack) for stack in stacks],
             horizon,
             lookback,
-            head=self.head or StudentT(),
+            head=head,
             members=self.members,
-            scaling=self.scaling,
+            scaling=self.scaling or ("level" if head.is_relative else "std"),
             seed=self.seed,
         )
 

@@ -18,6 +18,7 @@ class Head:
 
     num_params = 1
     is_distribution = False
+    is_relative = False  # errors count relative to the data's level
 
     def get_config(self) -> dict:
         """Return the constructor's arguments."""
@@ -61,6 +62,7 @@ class Point(Head):
             raise ValueError(f"`loss` must name at least one loss. Received: loss={loss!r}")
         self.loss = loss if isinstance(loss, str) else names
         self.season_length = check_int("season_length", season_length)
+        self.is_relative = set(names) <= {"smape", "mape"}
 
     def get_config(self) -> dict:
         """Return the constructor's arguments."""

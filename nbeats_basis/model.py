@@ -25,7 +25,8 @@ class NBeats(keras.Model):
         lookback: steps of history a member reads, one integer, or a list that the members take in turn.
         head: what the parameters mean. Defaults to None, `Point("mae")`.
         members: M, number of networks. Defaults to 1.
-        scaling: "std" (forecasts follow any c y + d) or "none" (the paper's). Defaults to "std".
+        scaling: "std" (forecasts follow any c y + d), "level" (changes relative to the level, forecasts follow c y) or
+            "none" (the paper's). Defaults to "std".
         window: padded length of the windows in steps, at least the longest lookback. Defaults to None, the longest.
         seed: member k draws weights and windows from seed + k alone. Defaults to 0.
 

@@ -28,11 +28,10 @@ def plot_forecast(history: pd.DataFrame, forecast: pd.DataFrame, columns: Column
             label="observed",
         )
         ax[0].plot(future[columns.time], future[alias], color="C0", label="forecast")
-        for width in sorted(level, reverse=True):
+        for i, width in enumerate(sorted(level, reverse=True)):
             low, high = (future[f"{alias}-{side}-{width:g}"] for side in ("lo", "hi"))
-            ax[0].fill_between(
-                future[columns.time], low, high, color="C0", alpha=0.18, lw=0, label=f"{width:g} %"
-            )
+            shade = ("C0", 0.2 + 0.3 * i / len(level))
+            ax[0].fill_between(future[columns.time], low, high, color=shade, lw=0, label=f"{width:g} %")
         ax[0].set_title(str(name), loc="left")
     next(iter(axes.values()))[0].legend(frameon=False, loc="upper left")
     return figure

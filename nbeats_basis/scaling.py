@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from nbeats_basis.checks import check_choice
 
-SCALINGS = ("std", "none")
+SCALINGS = ("std", "level", "none")
 _ROUNDING = 1e-13  # a spread below this share of the level is rounding error of float64
 
 
@@ -12,13 +12,15 @@ def window_scale(values, observed, scaling: str):
     """Return the shift and scale that take a window to network units: z = (y - shift) / scale.
 
     "std": shift = the last observed value, scale = the standard deviation of the observed values; so forecasting
-    c y + d gives c times the forecast + d. "none": 0 and 1, the N-BEATS paper's choice. A constant window (one
-    observation included) has scale 0: its forecast is its constant.
+    c y + d gives c times the forecast + d. "level": the same shift, and the mean size of the observed values as scale;
+    so the network sees changes relative to the level, and forecasts follow c y only. "none": 0 and 1, the N-BEATS
+    paper's choice. A window of scale 0 (constant with "std", one observation included; all 0 with "level") is forecast
+    as its last value.
 
     Args:
-        values: `(M, B, L)` float64, anything where not observed.
+        values: `(M, B, L)` float64, finite where not observed.
         observed: `(M, B, L)` bool.
-        scaling: "std" or "none".
+        scaling: "std", "level" or "none".
 
     Returns:
         shift and scale, each `(M, B)` float64; 0 and 0 for a window without observations.
@@ -29,8 +31,10 @@ def window_scale(values, observed, scaling: str):
         return zero, zero + 1
     weights = tf.cast(observed, values.dtype)
     shift = last_observed(values, observed)
-    centred = tf.where(observed, values - shift[..., None], 0)
     count = tf.maximum(tf.reduce_sum(weights, axis=-1), 1)
+    if scaling == "level":
+        return shift, tf.reduce_sum(weights * tf.abs(values), axis=-1) / count
+    centred = tf.where(observed, values - shift[..., None], 0)
     mean = tf.reduce_sum(centred, axis=-1) / count
     variance = tf.reduce_sum(weights * (centred - mean[..., None]) ** 2, axis=-1) / count
     scale = tf.sqrt(variance)

@@ -1,6 +1,7 @@
 """How a forecaster trains."""
 
 from dataclasses import dataclass
+from math import ceil
 
 import keras
 
@@ -12,21 +13,20 @@ class Training:
     """How a `Forecaster` trains.
 
     Args:
-        steps: training steps in all; None for twice the square root of the number of training windows, at least 150 and
-            at most 1000: small panels are overtrained soon. Each epoch takes its share, rounded up to whole executions, so
-            more steps may run; the learning rate is halved at thirds of the number before rounding. Defaults to None.
+        steps: training steps in all; None for one pass over the training windows, at least 50 and at most 1000: small
+            panels are overtrained soon. Rounded up so that epochs are equal and of whole executions. Defaults to None.
         batch_size: windows a member draws in a step. Defaults to 128.
         learning_rate: of Adam, halved after each third of `steps`, unless a callback sets it. Defaults to 0.002.
-        epochs: parts of the training, after each of which validation and callbacks run. Defaults to 10.
+        epochs: parts of the training, after each of which validation and callbacks run. Defaults to 5.
         recent: draw training windows from the last `recent` steps of each series; None for all. Defaults to None.
-        steps_per_execution: steps of one call of the compiled function. Defaults to 10.
+        steps_per_execution: most steps of one call of the compiled function. Defaults to 10.
         jit_compile: True to compile by XLA. Defaults to False.
     """
 
     steps: int | None = None
     batch_size: int = 128
     learning_rate: float = 0.002
-    epochs: int = 10
+    epochs: int = 5
     recent: int | None = None
     steps_per_execution: int = 10
     jit_compile: bool = False
@@ -39,13 +39,17 @@ class Training:
                 check_int(name, getattr(self, name))
         check_positive("learning_rate", self.learning_rate)
 
-    def steps_for(self, num_windows: int) -> int:
-        """Return the training steps for a panel.
+    def plan(self, num_windows: int) -> tuple[int, int]:
+        """Return the steps of an epoch and of an execution, the second dividing the first.
 
         Args:
             num_windows: number of different training windows.
         """
-        return self.steps or min(max(150, round(2 * num_windows**0.5)), 1000)
+        steps = self.steps or min(max(50, num_windows // self.batch_size), 1000)
+        steps_per_epoch = ceil(steps / self.epochs)
+        executions = ceil(steps_per_epoch / self.steps_per_execution)
+        per_execution = ceil(steps_per_epoch / executions)
+        return executions * per_execution, per_execution
 
 
 def make_optimizer(training: Training, steps: int, callbacks: list | None) -> keras.optimizers.Optimizer:

@@ -158,11 +158,38 @@ def test_validation_early_stopping_and_progress(panel, capsys):
 
 
 def test_default_steps_grow_with_the_panel(panel):
-    training = nb.Training(batch_size=8, steps_per_execution=1)
-    assert [training.steps_for(n) for n in (1, 10_000, 40_000, 10**9)] == [150, 200, 400, 1000]
-    assert nb.Training(steps=7).steps_for(10**9) == 7
+    default = nb.Training()
+    assert [default.epochs * default.plan(n)[0] for n in (1, 10_000, 40_000, 10**9)] == [50, 80, 315, 1000]
+    assert nb.Training(steps=7, epochs=1).plan(10**9) == (7, 7)
+    assert nb.Training(steps=150).plan(1) == (30, 10)
+    training = nb.Training(steps=75, batch_size=8)
     forecaster = quick_forecaster(training=training).fit(panel, verbose=0)
-    assert forecaster.model.optimizer.iterations == 150
+    assert forecaster.model.optimizer.iterations == 80
+    halved = forecaster.model.optimizer._learning_rate
+    rates = [float(halved(step)) for step in (0, 26, 27, 52, 53, 79)]
+    np.testing.assert_allclose(rates, [2e-3, 2e-3, 1e-3, 1e-3, 5e-4, 5e-4])
+
+
+def test_percentage_losses_scale_by_the_level(panel):
+    positive = panel.assign(y=panel.y + 100)
+    for head, scaling in [(nb.heads.Point("mape"), "level"), (nb.heads.Point(["smape", "mase"]), "std")]:
+        forecaster = quick_forecaster(head=head).fit(positive, verbose=0)
+        assert forecaster.model.scaling == scaling
+    assert (
+        quick_forecaster(head=nb.heads.Point("mape"), scaling="std").fit(positive, verbose=0).model.scaling
+        == "std"
+    )
+
+
+def test_level_scaling_follows_the_unit(panel):
+    positive = panel.assign(y=panel.y + 100)
+    head = nb.heads.Point("mape")
+    forecasts = [
+        quick_forecaster(head=head).fit(positive.assign(y=c * positive.y), verbose=0).predict().NBeatsBasis
+        / c
+        for c in (1, 1e6)
+    ]
+    np.testing.assert_allclose(*forecasts, rtol=1e-4)
 
 
 def test_quiet_and_nothing_written(panel, capsys, tmp_path, monkeypatch):
