@@ -1,6 +1,5 @@
 """Data frames in, data frames out: the one module that knows both tensors and frames."""
 
-import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,8 +12,7 @@ import pandas as pd
 import tensorflow as tf
 
 from nbeats_basis import export as saved_model
-from nbeats_basis import plotting
-from nbeats_basis._version import __version__
+from nbeats_basis import persistence, plotting
 from nbeats_basis.calendars import check_freq, season_length
 from nbeats_basis.checks import DataWarning, NotFittedError, check_int, check_quantiles
 from nbeats_basis.heads import Head, StudentT
@@ -25,7 +23,14 @@ from nbeats_basis.training import Training, make_optimizer
 from nbeats_basis.windows import Windows
 
 ALIAS = "NBeatsBasis"
-SCHEMA = 1
+_PLAIN = (
+    "horizon",
+    "lookback",
+    "freq",
+    "members",
+    "scaling",
+    "seed",
+)  # arguments that JSON holds as they are
 _PREDICT_WINDOWS = 2048  # windows times members in one batch of a prediction
 
 
@@ -240,37 +245,16 @@ class Forecaster:
             path: folder, made if it is not there.
         """
         self._check_fitted()
-        folder = Path(path)
-        folder.mkdir(parents=True, exist_ok=True)
-        history = self._panel.to_frame(last=self._history_steps)
-        stamps, dtype = _plain_stamps(history[self._columns.time])
-        codes, ids = pd.factorize(history[self._columns.id])
-        ids = [i.item() if isinstance(i, np.generic) else i for i in ids]
-        if not all(isinstance(i, (str, int)) for i in ids):
-            raise TypeError(
-                "series must be named by strings or integers to be saved. Convert the column of the series."
-            )
         settings = {
-            "schema": SCHEMA,
-            "version": __version__,
-            "params": {
-                k: self.get_params()[k] for k in ("horizon", "lookback", "freq", "members", "scaling", "seed")
-            },
+            "params": {k: self.get_params()[k] for k in _PLAIN},
             "stacks": self.stacks and [keras.saving.serialize_keras_object(_clone(s)) for s in self.stacks],
             "head": self.head and keras.saving.serialize_keras_object(self.head),
             "training": self.training and asdict(self.training),
-            "columns": asdict(self._columns),
             "freq_": self.freq_,
             "history_": self.history_,
-            "model": self._model.get_config(),
-            "time_dtype": dtype,
-            "ids": ids,
         }
-        (folder / "forecaster.json").write_text(json.dumps(settings, indent=1))
-        self._model.save_weights(folder / "network.weights.h5")
-        np.savez_compressed(
-            folder / "history.npz", id=codes, ds=stamps, y=history[self._columns.target].to_numpy()
-        )
+        history = self._panel.to_frame(last=self._history_steps)
+        persistence.write(Path(path), settings, self._model, history, self._columns)
 
     @classmethod
     def load(cls, path: str) -> "Forecaster":
@@ -282,12 +266,7 @@ class Forecaster:
         Raises:
             ValueError: the folder was written by a later version.
         """
-        folder = Path(path)
-        settings = json.loads((folder / "forecaster.json").read_text())
-        if settings["schema"] > SCHEMA:
-            raise ValueError(
-                f"{path!r} was saved by nbeats_basis {settings['version']}; upgrade this one, {__version__}."
-            )
+        settings, net, history, columns = persistence.read(Path(path))
         thaw = keras.saving.deserialize_keras_object
         self = cls(
             **settings["params"],
@@ -295,13 +274,6 @@ class Forecaster:
             head=settings["head"] and thaw(settings["head"]),
             training=settings["training"] and Training(**settings["training"]),
         )
-        columns = Columns(**settings["columns"])
-        with np.load(folder / "history.npz", allow_pickle=False) as arrays:
-            stamps = _typed_stamps(arrays["ds"], settings["time_dtype"])
-            ids = pd.Series(settings["ids"]).iloc[arrays["id"]].to_numpy()
-            history = pd.DataFrame({columns.id: ids, columns.time: stamps, columns.target: arrays["y"]})
-        net = NBeats.from_config(settings["model"])
-        net.load_weights(folder / "network.weights.h5")
         self._set_fitted(net, Panel.from_frame(history, columns, settings["freq_"]), settings["history_"])
         return self
 
@@ -403,19 +375,3 @@ def _quantile_columns(level, quantiles) -> list[tuple[str, int]]:
 def _clone(stack: Stack) -> Stack:
     """Return an unbuilt stack of the same arguments."""
     return type(stack).from_config(stack.get_config())
-
-
-def _plain_stamps(stamps: pd.Series) -> tuple[np.ndarray, str]:
-    """Return the times as integers and the name of their type."""
-    if pd.api.types.is_integer_dtype(stamps):
-        return stamps.to_numpy("int64"), str(stamps.dtype)
-    return pd.DatetimeIndex(stamps).asi8, str(stamps.dtype)
-
-
-def _typed_stamps(stamps: np.ndarray, dtype: str) -> pd.Series:
-    """Return the times of `_plain_stamps`."""
-    if not dtype.startswith("datetime64"):
-        return pd.Series(stamps).astype(dtype)
-    unit, _, zone = dtype[len("datetime64[") : -1].partition(", ")
-    index = pd.DatetimeIndex(stamps.astype(f"datetime64[{unit}]"))
-    return pd.Series(index.tz_localize("UTC").tz_convert(zone) if zone else index)

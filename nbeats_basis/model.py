@@ -1,16 +1,16 @@
 """The network: stacks in doubly residual order, M members side by side, trained by Keras' own `fit`."""
 
-import warnings
 from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
 
-from nbeats_basis.checks import TrainingWarning, check_choice, check_int
+from nbeats_basis.checks import check_choice, check_int
 from nbeats_basis.heads import Head, Point
 from nbeats_basis.losses import member_losses
 from nbeats_basis.scaling import SCALINGS, last_observed, standardize, window_scale
 from nbeats_basis.stacks import Generic, Seasonality, Stack, Trend
+from nbeats_basis.training import StopOnNonFinite
 
 
 @keras.saving.register_keras_serializable(package="nbeats_basis")
@@ -371,22 +371,6 @@ class NBeats(keras.Model):
         config = dict(config)
         stacks = [keras.saving.deserialize_keras_object(stack) for stack in config.pop("stacks")]
         return cls(stacks, head=keras.saving.deserialize_keras_object(config.pop("head")), **config)
-
-
-class StopOnNonFinite(keras.callbacks.Callback):
-    """Stop training at a loss or gradient that is not finite; the weights are those before that step."""
-
-    def on_train_batch_end(self, batch, logs=None):
-        """Look at the step remembered by the model."""
-        step, member = self.model._failed.numpy()
-        if step >= 0 and not self.model.stop_training:
-            self.model.stop_training = True
-            warnings.warn(
-                f"The loss or its gradient was not finite at step {step} in member {member}; training stopped there "
-                "with the weights of the step before. Try a smaller learning rate, or scaling='std'.",
-                TrainingWarning,
-                stacklevel=2,
-            )
 
 
 def _unused(name: str, taken: list[str]) -> str:

@@ -1,11 +1,12 @@
-"""How a forecaster trains."""
+"""How a forecaster trains, and how training stops when it fails."""
 
+import warnings
 from dataclasses import dataclass
 from math import ceil
 
 import keras
 
-from nbeats_basis.checks import check_int, check_positive
+from nbeats_basis.checks import TrainingWarning, check_int, check_positive
 
 
 @dataclass(frozen=True)
@@ -66,3 +67,19 @@ def make_optimizer(training: Training, steps: int, callbacks: list | None) -> ke
     third, rate = max(1, steps // 3), training.learning_rate
     halved = keras.optimizers.schedules.PiecewiseConstantDecay([third, 2 * third], [rate, rate / 2, rate / 4])
     return keras.optimizers.Adam(halved)
+
+
+class StopOnNonFinite(keras.callbacks.Callback):
+    """Stop training at a loss or gradient that is not finite; the weights are those before that step."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Look at the step remembered by the model."""
+        step, member = self.model._failed.numpy()
+        if step >= 0 and not self.model.stop_training:
+            self.model.stop_training = True
+            warnings.warn(
+                f"The loss or its gradient was not finite at step {step} in member {member}; training stopped there "
+                "with the weights of the step before. Try a smaller learning rate, or scaling='std'.",
+                TrainingWarning,
+                stacklevel=2,
+            )

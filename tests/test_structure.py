@@ -25,6 +25,7 @@ LAYERS = {  # a module imports only from modules of lower rank
     "losses": 5,
     "model": 6,
     "export": 7,
+    "persistence": 7,
     "calendars": 2,
     "training": 2,
     "panel": 3,
@@ -82,7 +83,7 @@ def test_imports_point_one_way(path):
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_sizes_and_manners(path):
     text = path.read_text()
-    assert text.count("\n") <= 450, "a module is at most 450 lines"
+    assert text.count("\n") <= 400, "a module is at most 400 lines"
     for node in ast.walk(ast.parse(text)):
         assert not isinstance(node, ast.Assert), "errors of users are raised, not asserted"
         if isinstance(node, ast.FunctionDef):

@@ -1,0 +1,89 @@
+"""One folder for a fitted forecaster: settings as JSON, weights, and the history it forecasts from; no pickle."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from nbeats_basis._version import __version__
+from nbeats_basis.model import NBeats
+from nbeats_basis.panel import Columns
+
+SCHEMA = 1
+
+
+def write(folder: Path, settings: dict, net: NBeats, history: pd.DataFrame, columns: Columns) -> None:
+    """Write `forecaster.json`, `network.weights.h5` and `history.npz`.
+
+    Args:
+        folder: made if it is not there.
+        settings: what JSON can hold; schema, version, columns and the network's configuration are added.
+        net: the network.
+        history: long frame.
+        columns: names of its columns.
+
+    Raises:
+        TypeError: series named by anything but strings and integers.
+    """
+    stamps, dtype = _plain_stamps(history[columns.time])
+    codes, ids = pd.factorize(history[columns.id])
+    ids = [i.item() if isinstance(i, np.generic) else i for i in ids]
+    if not all(isinstance(i, (str, int)) for i in ids):
+        raise TypeError(
+            "series must be named by strings or integers to be saved. Convert the column of the series."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = {
+        "schema": SCHEMA,
+        "version": __version__,
+        **settings,
+        "columns": asdict(columns),
+        "model": net.get_config(),
+        "time_dtype": dtype,
+        "ids": ids,
+    }
+    (folder / "forecaster.json").write_text(json.dumps(settings, indent=1))
+    net.save_weights(folder / "network.weights.h5")
+    np.savez_compressed(folder / "history.npz", id=codes, ds=stamps, y=history[columns.target].to_numpy())
+
+
+def read(folder: Path) -> tuple[dict, NBeats, pd.DataFrame, Columns]:
+    """Return what `write` was given.
+
+    Args:
+        folder: of `write`.
+
+    Raises:
+        ValueError: the folder was written by a later version.
+    """
+    settings = json.loads((folder / "forecaster.json").read_text())
+    if settings["schema"] > SCHEMA:
+        raise ValueError(
+            f"{str(folder)!r} was saved by nbeats_basis {settings['version']}; upgrade this one, {__version__}."
+        )
+    columns = Columns(**settings["columns"])
+    with np.load(folder / "history.npz", allow_pickle=False) as arrays:
+        stamps = _typed_stamps(arrays["ds"], settings["time_dtype"])
+        ids = pd.Series(settings["ids"]).iloc[arrays["id"]].to_numpy()
+        history = pd.DataFrame({columns.id: ids, columns.time: stamps, columns.target: arrays["y"]})
+    net = NBeats.from_config(settings["model"])
+    net.load_weights(folder / "network.weights.h5")
+    return settings, net, history, columns
+
+
+def _plain_stamps(stamps: pd.Series) -> tuple[np.ndarray, str]:
+    """Return the times as numbers and the name of their type."""
+    if pd.api.types.is_numeric_dtype(stamps):
+        return stamps.to_numpy(), str(stamps.dtype)
+    return pd.DatetimeIndex(stamps).asi8, str(stamps.dtype)
+
+
+def _typed_stamps(stamps: np.ndarray, dtype: str) -> pd.Series:
+    """Return the times of `_plain_stamps`."""
+    if not dtype.startswith("datetime64"):
+        return pd.Series(stamps).astype(dtype)
+    unit, _, zone = dtype[len("datetime64[") : -1].partition(", ")
+    index = pd.DatetimeIndex(stamps.astype(f"datetime64[{unit}]"))
+    return pd.Series(index.tz_localize("UTC").tz_convert(zone) if zone else index)
