@@ -3,9 +3,10 @@
 import keras
 import numpy as np
 import pytest
+from scipy.interpolate import BSpline as SciPySpline
 from scipy.interpolate import CubicSpline
 
-from nbeats_basis.bases import Fourier, Learned, Polynomial
+from nbeats_basis.bases import BSpline, Fourier, Learned, Polynomial
 
 BASES = {
     "legendre": lambda: Polynomial(5, span=(-20, 12)),
@@ -13,6 +14,9 @@ BASES = {
     "monomial": lambda: Polynomial(3, kind="monomial", span=(1, -20)),
     "fourier": lambda: Fourier([12, 5.5], harmonics=[3, 2], origin=1.0),
     "fourier_learnable": lambda: Fourier([12, 5.5], harmonics=2, learnable=True),
+    "fourier_durations": lambda: Fourier(["12D", "132h"], harmonics=[3, 2], phase="calendar"),
+    "bspline": lambda: BSpline(9, span=(-8, 3)),
+    "bspline_constant": lambda: BSpline(knots=[-8, -2, -1, 0, 3], degree=4, extrapolate="constant"),
     "learned": lambda: Learned(4, nodes=range(-11, 7)),
     "identity": lambda: Learned(None, nodes=range(-3, 4)),
     "sum": lambda: Polynomial(2, span=(-20, 12)) + Fourier([12], harmonics=2) + Learned(2, nodes=[0, 2, 4]),
@@ -79,6 +83,69 @@ def test_fourier_matches_its_formula():
     np.testing.assert_allclose(values, np.concatenate(expected, axis=1), atol=1e-12)
 
 
+def test_durations_are_counted_in_the_time_unit():
+    np.testing.assert_allclose(
+        Fourier(["1D", "12h"], 1, time_unit="h")(TIMES), Fourier([24, 12], 1)(TIMES), atol=1e-12
+    )
+    assert Fourier(["1D"], 1).copy("h").get_config()["time_unit"] == "h"
+
+
+@pytest.mark.parametrize("learnable", [False, True])
+def test_calendar_phase_adds_the_origin(learnable):
+    basis = Fourier([7, 365.25], 3, phase="calendar", learnable=learnable)
+    origin = np.array([[20123.0, 1.25]])
+    times = np.broadcast_to(TIMES[None, None].astype("float32"), (1, 2, 57))
+    values = basis(times, origin).numpy()
+    expected = basis(origin[..., None] + TIMES).numpy()
+    np.testing.assert_allclose(values, expected, atol=2e-5)
+    np.testing.assert_allclose(
+        basis.derivative(times, 1, origin), basis.derivative(origin[..., None] + TIMES), atol=1e-4
+    )
+    window = Fourier([7, 365.25], 3, learnable=learnable)
+    np.testing.assert_array_equal(window(times, origin), window(times))
+    both = (Polynomial(1) + basis)(times[:, :1], origin)
+    assert both.shape == (1, 2, 57, 14)
+
+
+@pytest.mark.parametrize("degree", [1, 2, 3, 5])
+def test_bsplines_match_scipy(degree):
+    knots = [-8.0, -2.0, -1.0, 0.5, 3.0]
+    basis = BSpline(knots=knots, degree=degree)
+    padded = np.r_[[knots[0]] * degree, knots, [knots[-1]] * degree]
+    inside = np.linspace(-8, 3 - 1e-9, 77)
+    scipy = SciPySpline(padded, np.eye(basis.num_terms), degree)
+    for order in range(degree + 1):
+        scale = np.abs(scipy(inside, order)).max()
+        np.testing.assert_allclose(
+            basis.derivative(inside, order) / scale, scipy(inside, order) / scale, atol=1e-12
+        )
+    outside = np.array([-20.0, -8.5, 3.25, 11.0])
+    end = np.clip(outside, -8, 3)
+    tangent = scipy(end) + scipy(end, 1) * (outside - end)[:, None]
+    np.testing.assert_allclose(basis(outside), tangent, atol=1e-12)
+    held = BSpline(knots=knots, degree=degree, extrapolate="constant")
+    np.testing.assert_allclose(held(outside), scipy(end), atol=1e-12)
+
+
+@pytest.mark.parametrize("extrapolate", ["linear", "constant"])
+def test_bsplines_sum_to_one_and_hold_straight_lines(extrapolate):
+    basis = BSpline(knots=[-4, -2, -1, -0.5, 0, 2], extrapolate=extrapolate)
+    np.testing.assert_allclose(basis(TIMES).numpy().sum(axis=-1), 1, atol=1e-12)
+    line = TIMES if extrapolate == "linear" else np.clip(TIMES, -4, 2)
+    np.testing.assert_allclose(basis(TIMES).numpy() @ basis.nodes, line, atol=1e-12)
+
+
+def test_the_penalty_of_bsplines_is_zero_for_straight_lines_only():
+    basis = BSpline(9, span=(0, 3))
+    values, vectors = np.linalg.eigh(basis.penalty)
+    assert (np.abs(values[:2]) < 1e-12).all() and values[2] > 1e-3
+    lines = np.stack([np.ones(9), basis.nodes])
+    np.testing.assert_allclose(lines @ basis.penalty, 0, atol=1e-12)
+    linear = BSpline(9, degree=1)  # equal nodes: plain second differences
+    difference = np.diff(np.eye(9), 2, axis=0)
+    np.testing.assert_allclose(linear.penalty, difference.T @ difference, atol=1e-12)
+
+
 def test_learned_equals_its_table_on_the_grid_and_a_natural_spline_between():
     basis = Learned(4, nodes=range(-11, 7))
     nodes = np.arange(-11.0, 7)
@@ -111,6 +178,12 @@ def test_plus_concatenates():
         (lambda: Polynomial(2, span=(3, 3)), "span"),
         (lambda: Fourier([0], 1), "periods=0"),
         (lambda: Fourier([1, 2], [1]), "harmonics"),
+        (lambda: Fourier(["1M"], 1), "periods='1M'"),
+        (lambda: Fourier([7], 1, phase="day"), "phase='day'"),
+        (lambda: BSpline(), "num_terms=None"),
+        (lambda: BSpline(9, knots=[0, 1]), "knots=\\[0, 1\\]"),
+        (lambda: BSpline(3), "num_terms=3"),
+        (lambda: BSpline(knots=[0, 1, 1]), "increase"),
         (lambda: Learned(2, nodes=[0, 1, 3]), "equally spaced"),
     ],
 )

@@ -11,11 +11,13 @@ class Basis(MemberLayer):
     r"""K real functions of time, b_1(t), ..., b_K(t), defined for every real t.
 
     A new basis sets `num_terms` and implements `evaluate(times, order)`; this class gives it the call, the derivative,
-    `+` and the checks. Weights, if any, are made in `build` with `member_weight`; inside a network they carry a
-    leading member axis, and so do the values: times `(M or 1, B or 1, T)` give `(M, B or 1, T, K)`.
+    `+` and the checks. A basis that depends on absolute time implements `evaluate_from` instead. Weights, if any, are
+    made in `build` with `member_weight`; inside a network they carry a leading member axis, and so do the values: times
+    `(M or 1, B or 1, T)` give `(M, B or 1, T, K)`.
 
     Call arguments:
         times: `(..., T)` floating point, any unit; the result has the same dtype.
+        origin: absolute time of t = 0, `(...)`, float64; only bases of calendar phase read it. Defaults to None, 0.
 
     Returns:
         `(..., T, K)`.
@@ -35,30 +37,49 @@ class Basis(MemberLayer):
         """
         raise NotImplementedError(f"{type(self).__name__} must define `evaluate`.")
 
-    def __call__(self, times):
+    def evaluate_from(self, times, order: int, origin):
+        """Return `evaluate(times, order)`; a basis of calendar phase overrides this.
+
+        Args:
+            times: tensor `(..., T)`.
+            order: order of the derivative, 0 for the functions themselves.
+            origin: absolute time of t = 0, `(...)`, or None for 0.
+        """
+        return self.evaluate(times, order)
+
+    def __call__(self, times, origin=None):
         """Return the functions at `times`, `(..., T, K)`; lists and integers are welcome."""
-        return super().__call__(_as_float(times))
+        return super().__call__(_as_float(times), origin)
 
-    def call(self, times):
+    def call(self, times, origin=None):
         """Return the functions at `times`, `(..., T, K)`."""
-        return self.evaluate(times, 0)
+        return self.evaluate_from(times, 0, origin)
 
-    def derivative(self, times, order: int = 1):
+    def derivative(self, times, order: int = 1, origin=None):
         """Return the derivatives at `times`, `(..., T, K)`, per unit of time to the power `order`.
 
         Args:
             times: tensor `(..., T)`.
             order: order of the derivative, at least 0. Defaults to 1.
+            origin: as for a call. Defaults to None.
         """
         times = _as_float(times)
         if not self.built:
             self(times)
-        return self.evaluate(times, check_int("order", order, 0))
+        return self.evaluate_from(times, check_int("order", order, 0), origin)
 
-    def build(self, times_shape):
+    def copy(self, time_unit: str | None = None) -> "Basis":
+        """Return an unbuilt basis of the same arguments.
+
+        Args:
+            time_unit: unit that durations such as "7D" are counted in; None keeps the basis' own. Defaults to None.
+        """
+        return type(self).from_config(self.get_config())
+
+    def build(self, times_shape, origin_shape=None):
         """Create no weights; a basis with weights overrides this."""
 
-    def compute_output_shape(self, times_shape):
+    def compute_output_shape(self, times_shape, origin_shape=None):
         """Return `(..., T, K)`."""
         members = () if self.seeds is None or not self.weights else (len(self.seeds),)
         return (*members, *times_shape[len(members) :], self.num_terms)
@@ -99,19 +120,24 @@ class Concatenate(Basis):
         for i, basis in enumerate(self.bases):
             basis.assign_members(seeds, f"{scope}/{i}")
 
-    def build(self, times_shape):
+    def copy(self, time_unit: str | None = None) -> "Concatenate":
+        """Return an unbuilt basis of the same arguments.
+
+        Args:
+            time_unit: as for any basis. Defaults to None.
+        """
+        return Concatenate([basis.copy(time_unit) for basis in self.bases])
+
+    def build(self, times_shape, origin_shape=None):
         """Build the parts."""
         for basis in self.bases:
             if not basis.built:
                 basis.build(times_shape)
 
-    def evaluate(self, times, order: int):
+    def evaluate_from(self, times, order: int, origin):
         """Concatenate the parts' values on the last axis."""
-        values = [basis.evaluate(times, order) for basis in self.bases]
-        members = max(v.shape[0] for v in values) if len(values[0].shape) > 2 else None
-        if members is not None and any(v.shape[0] != members for v in values):
-            values = [v if v.shape[0] == members else ops.repeat(v, members, axis=0) for v in values]
-        return ops.concatenate(values, axis=-1)
+        values = [basis.evaluate_from(times, order, origin) for basis in self.bases]
+        return ops.concatenate(_same_batch(values), axis=-1)
 
     def get_config(self):
         """Return the constructor's arguments."""
@@ -126,6 +152,17 @@ class Concatenate(Basis):
 
 def _parts(basis: Basis) -> list[Basis]:
     return basis.bases if isinstance(basis, Concatenate) else [basis]
+
+
+def _same_batch(values: list) -> list:
+    """Return the values with leading axes of size 1 repeated where a part has more: members, or windows' origins."""
+    for axis in range(len(values[0].shape) - 2):
+        sizes = [v.shape[axis] for v in values]
+        if len(set(sizes)) > 1:
+            widest = values[next(i for i, size in enumerate(sizes) if size != 1)]
+            count = ops.shape(widest)[axis]
+            values = [v if v.shape[axis] != 1 else ops.repeat(v, count, axis=axis) for v in values]
+    return values
 
 
 def _as_float(times):

@@ -7,7 +7,10 @@ import numpy as np
 from keras import ops
 
 from nbeats_basis.bases.base import Basis
-from nbeats_basis.checks import check_int, check_positive
+from nbeats_basis.checks import check_choice, check_int
+from nbeats_basis.durations import duration
+
+PHASES = ("window", "calendar")
 
 
 @keras.saving.register_keras_serializable(package="nbeats_basis")
@@ -17,17 +20,20 @@ class Fourier(Basis):
     For each period p and k = 1..n: cos(2 pi k (t - t0) / p), then the sines in the same order. No constant term.
 
     Args:
-        periods: periods in units of time, each positive.
+        periods: periods in units of time, each positive, or durations such as "7D".
         harmonics: n, number of harmonics, one integer for all periods or one each, at least 0 (0 drops a period).
         origin: t0, the time of phase zero. Defaults to 0.0.
         learnable: True to learn a factor on each period (one per member), starting at 1. Defaults to False.
+        phase: "window" to count time from the forecast origin, "calendar" to add the origin's absolute time: from
+            1970 for stamps. Defaults to "window".
+        time_unit: what durations are counted in; a `Forecaster` uses its own instead. Defaults to "D".
 
     Raises:
         ValueError: a period is not positive, or the numbers of `periods` and `harmonics` differ.
 
     Example:
         >>> import nbeats_basis as nb
-        >>> nb.bases.Fourier([7, 365.25], harmonics=[3, 6]).num_terms
+        >>> nb.bases.Fourier(["7D", 365.25], harmonics=[3, 6]).num_terms
         18
 
     Source: Oreshkin et al. 2020, section 3.3; Taylor & Letham 2018, equation 5.
@@ -35,14 +41,17 @@ class Fourier(Basis):
 
     def __init__(
         self,
-        periods: Sequence[float],
+        periods: Sequence[float | str],
         harmonics: int | Sequence[int],
         origin: float = 0.0,
         learnable: bool = False,
+        phase: str = "window",
+        time_unit: str = "D",
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.periods = tuple(check_positive("periods", p) for p in periods)
+        self.periods, self.time_unit = tuple(periods), time_unit
+        self._lengths = np.array([duration("periods", p, time_unit) for p in self.periods])
         counts = [harmonics] * len(self.periods) if np.ndim(harmonics) == 0 else list(harmonics)
         if len(counts) != len(self.periods):
             raise ValueError(
@@ -52,38 +61,67 @@ class Fourier(Basis):
         self.harmonics = tuple(check_int("harmonics", n, 0) for n in counts)
         self.origin = float(origin)
         self.learnable = bool(learnable)
+        self.phase = check_choice("phase", phase, PHASES)
 
     @property
     def num_terms(self) -> int:
         """Two for each harmonic."""
         return 2 * sum(self.harmonics)
 
-    def build(self, times_shape):
+    def copy(self, time_unit: str | None = None) -> "Fourier":
+        """Return an unbuilt basis of the same arguments.
+
+        Args:
+            time_unit: unit that durations are counted in; None keeps the basis' own. Defaults to None.
+        """
+        return type(self).from_config({**self.get_config(), "time_unit": time_unit or self.time_unit})
+
+    def build(self, times_shape, origin_shape=None):
         """Create the logarithms of the factors on the periods, if they are learned."""
         if self.learnable:
             self.log_factor = self.member_weight(
                 "log_factor", (len(self.periods),), lambda rng, shape: np.zeros(shape)
             )
 
-    def evaluate(self, times, order: int):
-        """Evaluate in closed form: each derivative advances the phase by a quarter turn."""
-        index = np.repeat(np.arange(len(self.periods)), self.harmonics)
-        multiple = np.concatenate([np.arange(1, n + 1) for n in self.harmonics] or [np.zeros(0)])
-        omega = ops.cast(2 * np.pi * multiple / np.asarray(self.periods)[index], times.dtype)
-        if self.learnable:
-            factor = ops.exp(ops.cast(ops.take(self.log_factor, index, axis=-1), times.dtype))
-            omega = omega / (factor if self.seeds is None else factor[:, None, None, :])
-        angle = (times - self.origin)[..., None] * omega
-        cos, sin = ops.cos(angle), ops.sin(angle)
-        for _ in range(order % 4):
-            cos, sin = -sin, cos
-        if order:
-            cos, sin = cos * omega**order, sin * omega**order
-        parts, start = [], 0
-        for n in self.harmonics:
-            parts += [cos[..., start : start + n], sin[..., start : start + n]]
-            start += n
-        return ops.concatenate(parts, axis=-1) if parts else cos
+    def evaluate_from(self, times, order: int, origin):
+        """Evaluate by recurrence; each derivative advances the phase by a quarter turn."""
+        turns = self._turns(times, origin)
+        angle = 2 * np.pi * (turns - ops.round(turns))
+        first, parts = (ops.cos(angle), ops.sin(angle)), []
+        for i, count in enumerate(self.harmonics):
+            c, s = (f[..., i] for f in first)
+            cos, sin = [c][:count], [s][:count]
+            for _ in range(1, count):
+                cos, sin = [*cos, cos[-1] * c - sin[-1] * s], [*sin, sin[-1] * c + cos[-1] * s]
+            for _ in range(order % 4):
+                cos, sin = [-f for f in sin], cos
+            parts += [*cos, *sin]
+        if not parts:
+            return first[0][..., :0]
+        values = ops.stack(parts, axis=-1)
+        return values * self._speeds(times.dtype) ** order if order else values
+
+    def _turns(self, times, origin):
+        """Return the first harmonics' phases in turns, `(..., T, periods)`."""
+        turns = (times - self.origin)[..., None] * self._rates(times.dtype)
+        if self.phase == "calendar" and origin is not None:  # in float64: the origin may be decades away
+            start = ops.cast(origin, "float64")[..., None, None] * self._rates("float64")
+            turns += ops.cast(start - ops.floor(start), times.dtype)
+        return turns
+
+    def _rates(self, dtype):
+        """Return turns per unit of time, `(periods,)`, or `(M, 1, 1, periods)` where learned by members."""
+        rates = ops.cast(1 / self._lengths, dtype)
+        if not self.learnable:
+            return rates
+        rates = rates * ops.exp(-ops.cast(self.log_factor, dtype))
+        return rates if self.seeds is None else rates[:, None, None, :]
+
+    def _speeds(self, dtype):
+        """Return each function's angular frequency, the last axis of size K."""
+        multiple = np.concatenate([np.tile(np.arange(1, n + 1), 2) for n in self.harmonics])
+        index = np.repeat(np.arange(len(self.periods)), 2 * np.asarray(self.harmonics))
+        return ops.take(self._rates(dtype), index, axis=-1) * ops.cast(2 * np.pi * multiple, dtype)
 
     def get_config(self):
         """Return the constructor's arguments."""
@@ -93,4 +131,6 @@ class Fourier(Basis):
             "harmonics": list(self.harmonics),
             "origin": self.origin,
             "learnable": self.learnable,
+            "phase": self.phase,
+            "time_unit": self.time_unit,
         }

@@ -50,7 +50,7 @@ class Learned(Basis):
         """K, or the number of nodes where the table is the identity."""
         return len(self.nodes) if self.table_terms is None else self.table_terms
 
-    def build(self, times_shape):
+    def build(self, times_shape, origin_shape=None):
         """Create the table `(N, K)`, unless it is the identity."""
         if self.table_terms is not None:
             shape = (len(self.nodes), self.table_terms)
