@@ -6,13 +6,14 @@ from nbeats_basis.blocks import BasisBlock
 from nbeats_basis.checks import DataError, DataWarning, NotFittedError, TrainingWarning
 from nbeats_basis.forecaster import Forecaster
 from nbeats_basis.model import NBeats
-from nbeats_basis.stacks import Generic, Seasonality, Stack, Trend
+from nbeats_basis.stacks import Expansion, Generic, Seasonality, Stack, Trend
 from nbeats_basis.training import Training
 
 __all__ = [
     "BasisBlock",
     "DataError",
     "DataWarning",
+    "Expansion",
     "Forecaster",
     "Generic",
     "NBeats",

@@ -5,7 +5,9 @@ import tensorflow as tf
 
 from nbeats_basis.bases import Basis
 from nbeats_basis.checks import check_choice, check_int
+from nbeats_basis.encoders import encode, encoded_shape
 from nbeats_basis.members import MemberDense, MemberLayer
+from nbeats_basis.regression import expand, moments, normal_matrix, precise, solve
 
 COEFFICIENTS = ("proposed", "combined", "regression")
 
@@ -18,10 +20,10 @@ class BasisBlock(MemberLayer):
 
     - "proposed", classical N-BEATS: a network of `num_layers` ReLU layers reads the window and proposes separate
       coefficients for backcast and forecast;
-    - "combined": theta = theta_0 + (Lambda + Phi' W Phi)^-1 Phi' W (r - Phi theta_0), the network's proposal theta_0
-      corrected by a masked regression of the residual r on the basis Phi at the observed times (W: the mask on a
-      diagonal), with a learned precision Lambda per function and member. Lambda -> infinity leaves the proposal,
-      theta_0 = 0 the regression. The same theta serves backcast and forecast;
+    - "combined": theta = (Lambda + Phi' W Phi)^-1 (Lambda theta_0 + Phi' W r), the network's proposal theta_0
+      and a masked regression of the residual r on the basis Phi at the observed times (W: the mask on a
+      diagonal) together, with a learned precision Lambda per function and member. Lambda -> infinity leaves the
+      proposal, theta_0 = 0 the regression. The same theta serves backcast and forecast;
     - "regression": theta_0 = 0 in the above.
 
     Where a head needs more than a location, the network proposes the coefficients of its other parameters.
@@ -40,6 +42,8 @@ class BasisBlock(MemberLayer):
         values: `(M, B, L)`, the residual, 0 where not observed.
         observed: `(M, B, L)`, 1 where observed, 0 elsewhere.
         query_times: `(M or 1, B or 1, H)`.
+        context: of an encoder, what the network reads instead of the window. Defaults to None.
+        designs: of `designs`, to share them between the blocks of a stack. Defaults to None.
 
     Returns:
         backcast `(M, B, L)` and forecast `(M, B, H, P)`, the location first.
@@ -74,7 +78,15 @@ class BasisBlock(MemberLayer):
         self.num_params = check_int("num_params", num_params)
         self.offset = bool(offset)
 
-    def build(self, times_shape, values_shape, observed_shape, query_times_shape):
+    def build(
+        self,
+        times_shape,
+        values_shape,
+        observed_shape,
+        query_times_shape,
+        context_shape=None,
+        designs_shape=None,
+    ):
         """Create the network, the bases' weights and the precisions."""
         if self.seeds is None:
             self.assign_members(range(values_shape[0]), self.scope)
@@ -83,49 +95,67 @@ class BasisBlock(MemberLayer):
             basis.build(shape)
         self.trunk, self.proposal = [], None
         if self._num_proposed():
-            shape = values_shape
+            shape = values_shape if context_shape is None else encoded_shape(context_shape)
             for i in range(self.num_layers):
                 self.trunk.append(self._dense(f"layer{i}", self.units, "relu", shape))
-                shape = (*values_shape[:2], self.units)
+                shape = (*shape[:2], self.units)
             self.proposal = self._dense("proposal", self._num_proposed(), None, shape)
         if self.coefficients != "proposed":
             self.log_precision = self.member_weight(
                 "log_precision", (self.basis.num_terms,), lambda rng, shape: rng.uniform(0, 0, shape)
             )
 
-    def call(self, times, values, observed, query_times):
+    def designs(self, times, observed, query_times, origin=None, order: int = 0) -> dict:
+        """Return the bases at all times, and the factor of the regression: the same for every residual of a window.
+
+        Args:
+            times: `(M or 1, B or 1, L)`.
+            observed: `(M, B, L)`.
+            query_times: `(M or 1, B or 1, H)`.
+            origin: absolute time of t = 0, `(M or 1, B)`, for bases of calendar phase. Defaults to None.
+            order: order of the forecast's derivative. Defaults to 0.
+        """
+        past = (self.backcast_basis or self.basis)(times, origin)
+        designs = {"past": past, "future": self.basis.derivative(query_times, order, origin)}
+        if self.coefficients != "proposed":
+            gram = normal_matrix(past, observed)
+            matrix, factor, precision = precise(gram, tf.exp(self.log_precision)[:, None])
+            designs |= {"matrix": matrix, "factor": factor, "precision": precision}
+        return designs
+
+    def call(self, times, values, observed, query_times, context=None, designs=None):
         """Return backcast and forecast."""
-        theta = values
+        designs = designs or self.designs(times, observed, query_times)
+        theta = values if context is None else encode(context, values)
         for dense in self.trunk:
             theta = dense(theta)
         if self.proposal is not None:
             theta = self.proposal(theta)
-        query = self.basis(query_times)
         if self.coefficients == "proposed":
-            backcast_basis = self.backcast_basis or self.basis
-            size = backcast_basis.num_terms - self.offset
-            backcast = expand(backcast_basis(times), self._with_offset(theta[..., :size]))
-            forecast_theta = theta[..., size:]
+            size = (self.backcast_basis or self.basis).num_terms - self.offset
+            backcast = expand(designs["past"], self._with_offset(theta[..., :size]))
+            theta = theta[..., size:]
         else:
-            design = self.basis(times)
-            location, forecast_theta = self._regress(design, values, observed, theta)
-            backcast = expand(design, location)
-        curves = []
+            location, theta = self._regress(designs, values, theta)
+            backcast = expand(designs["past"], location)
         size = self.basis.num_terms - self.offset
-        for p in range(self.num_params):
-            curves.append(expand(query, self._with_offset(forecast_theta[..., p * size : (p + 1) * size])))
+        curves = [
+            expand(designs["future"], self._with_offset(theta[..., p * size : (p + 1) * size]))
+            for p in range(self.num_params)
+        ]
         return backcast, tf.stack(curves, axis=-1)
 
-    def _regress(self, design, values, observed, theta):
-        """Return the location's coefficients `(M, B, K)` and those of all parameters `(M, B, P K)`."""
+    def _regress(self, designs, values, theta):
+        """Return the location's coefficients `(M, B, K)` and those of all parameters `(M, B, P K)`.
+
+        theta = (Lambda + G)^-1 (Lambda theta_0 + Phi' W r), the same as theta_0 corrected by its residual's regression.
+        """
         size = self.basis.num_terms
-        residual, proposal, others = values, 0.0, [theta] if self.num_params > 1 else []
+        right, others = moments(designs["past"], values), [theta] if self.num_params > 1 else []
         if self.coefficients == "combined":
-            proposal, others = theta[..., :size], [theta[..., size:]]
-            residual = (values - expand(design, proposal)) * observed
-        gram, moment = normal_equations(design, residual, observed)
-        precision = tf.exp(self.log_precision)[:, None] + 1e-6 * tf.linalg.trace(gram)[..., None] / size
-        location = proposal + solve_spd(gram + tf.linalg.diag(precision), moment)
+            right += designs["precision"] * theta[..., :size]
+            others = [theta[..., size:]]
+        location = solve(designs["matrix"], designs["factor"], right[..., None])[..., 0]
         return location, tf.concat([location, *others], axis=-1)
 
     def _num_proposed(self) -> int:
@@ -171,63 +201,3 @@ class BasisBlock(MemberLayer):
         thaw = keras.saving.deserialize_keras_object
         bases = {key: config[key] and thaw(config[key]) for key in ("basis", "backcast_basis")}
         return cls(**{**config, **bases})
-
-
-def expand(design, theta):
-    """Return the sum over k of theta_k b_k(t).
-
-    Args:
-        design: `(M or 1, B or 1, T, K)`.
-        theta: `(M, B, K)`.
-
-    Returns:
-        `(M, B, T)`.
-    """
-    if design.shape[1] == 1:
-        return tf.matmul(theta, design[:, 0], transpose_b=True)
-    return tf.linalg.matvec(design, theta)
-
-
-def normal_equations(design, values, observed):
-    """Return Phi' W Phi `(M, B, K, K)` and Phi' W y `(M, B, K)` of masked regressions.
-
-    Args:
-        design: Phi, `(M or 1, B or 1, T, K)`.
-        values: y, `(M, B, T)`, 0 where not observed.
-        observed: the diagonal of W, `(M, B, T)`.
-    """
-    if (
-        design.shape[1] == 1
-    ):  # one grid for all windows: one matrix product with the products of pairs of functions
-        shared, terms = design[:, 0], design.shape[-1]
-        pairs = shared[..., :, None] * shared[..., None, :]
-        gram = tf.matmul(observed, tf.reshape(pairs, (*pairs.shape[:2], terms * terms)))
-        return tf.reshape(gram, (*_dims(gram)[:2], terms, terms)), tf.matmul(values, shared)
-    weighted = design * observed[..., None]
-    return tf.matmul(weighted, design, transpose_a=True), tf.linalg.matvec(design, values, transpose_a=True)
-
-
-@tf.custom_gradient
-def solve_spd(matrix, vector):
-    """Return x with A x = b for symmetric positive definite A.
-
-    The gradient reuses the factor: with u = A^-1 dx, db = u and dA = -(u x' + x u') / 2, the symmetric one.
-
-    Args:
-        matrix: A, `(..., K, K)`.
-        vector: b, `(..., K)`.
-    """
-    factor = tf.linalg.cholesky(matrix)
-    solution = tf.linalg.cholesky_solve(factor, vector[..., None])
-
-    def gradient(upstream):
-        u = tf.linalg.cholesky_solve(factor, upstream[..., None])
-        outer = tf.matmul(u, solution, transpose_b=True)
-        return -0.5 * (outer + tf.linalg.matrix_transpose(outer)), u[..., 0]
-
-    return solution[..., 0], gradient
-
-
-def _dims(tensor) -> list:
-    static, dynamic = tensor.shape, tf.shape(tensor)
-    return [dynamic[i] if n is None else n for i, n in enumerate(static)]

@@ -1,4 +1,4 @@
-"""Regular calendars: stamps to integer steps and back."""
+"""Calendars and clocks: stamps to numbers and back."""
 
 import numpy as np
 import pandas as pd
@@ -6,12 +6,15 @@ from pandas.tseries.frequencies import to_offset
 from pandas.tseries.offsets import Day, Tick
 
 from nbeats_basis.checks import check_int
+from nbeats_basis.durations import one
 
 _SEASONS = {"MS": 12, "ME": 12, "BMS": 12, "BME": 12, "D": 7, "B": 5, "h": 24, "min": 60, "s": 60}
 
 
 def check_freq(freq):
-    """Return `freq` if it is "infer", an offset alias or a positive integer; raise ValueError otherwise."""
+    """Return `freq` if it is "infer", an offset alias, a positive integer or None; raise ValueError otherwise."""
+    if freq is None:
+        return None
     if isinstance(freq, str):
         if freq != "infer":
             _offset(freq)
@@ -20,7 +23,7 @@ def check_freq(freq):
         return check_int("freq", freq)
     except (TypeError, ValueError) as error:
         raise type(error)(
-            f"`freq` must be 'infer', an offset alias such as 'MS', or a positive integer. Received: freq={freq!r}"
+            f"`freq` must be 'infer', an offset alias such as 'MS', a positive integer, or None for irregular times. Received: freq={freq!r}"
         ) from None
 
 
@@ -46,6 +49,8 @@ class Calendar:
         stamps: all stamps of the frame, `pd.Series`.
     """
 
+    time_unit = None
+
     def __init__(self, freq, stamps: pd.Series):
         self.freq, self.dtype = freq, stamps.dtype
         self.index = None
@@ -58,6 +63,25 @@ class Calendar:
                 self.index = pd.date_range(stamps.min(), stamps.max(), freq=offset.base)
         else:
             self.unit = int(freq)
+
+    def position(self, stamps: pd.Series) -> np.ndarray:
+        """Return the numbers of stamps that may lie between the calendar's, real; months are linear within each.
+
+        Args:
+            stamps: stamps, which may lie after the frame's end.
+        """
+        if not isinstance(self.freq, str):
+            return stamps.to_numpy("float64")
+        if self.index is None:
+            return self.encode(stamps)
+        stamps = pd.DatetimeIndex(stamps)
+        if len(stamps) and stamps.max() >= self.index[-1]:
+            base = _offset(self.freq).base
+            end = pd.date_range(max(stamps.max(), self.index[-1]), periods=3, freq=base)[-1]
+            self.index = pd.date_range(self.index[0], end, freq=base)
+        below = np.clip(self.index.searchsorted(stamps, side="right") - 1, 0, len(self.index) - 2)
+        low, high = self.index[below], self.index[below + 1]
+        return below + np.asarray((stamps - low) / (high - low), "float64")
 
     def encode(self, stamps: pd.Series) -> np.ndarray:
         """Return the stamps' numbers, int64, -1 for stamps off the calendar of days or longer."""
@@ -80,6 +104,41 @@ class Calendar:
             stamps = stamps.tz_localize("UTC").tz_convert(zone) if zone is not None else stamps
             return pd.Series(stamps).astype(self.dtype)
         return pd.Series(codes).astype(self.dtype)
+
+
+class Clock:
+    """Real elapsed time: stamps are numbered by nanoseconds, plain numbers by themselves; `unit` of which make a unit of time.
+
+    `time_unit` of a clock of plain numbers is None.
+
+    Args:
+        time_unit: unit of elapsed time: "W", "D", "h", "min", "s", "ms", "us" or "ns".
+        stamps: all stamps of the frame, `pd.Series`.
+    """
+
+    freq = None
+    index = None
+
+    def __init__(self, time_unit: str, stamps: pd.Series):
+        self.dtype = stamps.dtype
+        self.time_unit = None if pd.api.types.is_numeric_dtype(stamps) else time_unit
+        self.unit = one(time_unit).value if self.time_unit else 1.0
+
+    def encode(self, stamps: pd.Series) -> np.ndarray:
+        """Return the stamps' numbers, int64 nanoseconds or float64."""
+        if self.time_unit:
+            return pd.DatetimeIndex(stamps).as_unit("ns").asi8
+        return stamps.to_numpy("float64")
+
+    position = encode
+
+    def decode(self, codes: np.ndarray) -> pd.Series:
+        """Return the stamps of the numbers, as fine as needed: integers become real numbers."""
+        if not self.time_unit:
+            return pd.Series(codes, dtype="float64")
+        stamps = pd.DatetimeIndex(codes.astype("datetime64[ns]"))
+        zone = getattr(self.dtype, "tz", None)
+        return pd.Series(stamps.tz_localize("UTC").tz_convert(zone) if zone is not None else stamps)
 
 
 def infer_freq(stamps: pd.Series, series: np.ndarray):

@@ -74,3 +74,18 @@ def check_quantiles(level=None, quantiles=None) -> list[float]:
     if level is not None:
         return [p for lv in level for p in (0.5 - float(lv) / 200, 0.5 + float(lv) / 200)]
     return [float(q) for q in quantiles or ()]
+
+
+def quantile_columns(level=None, quantiles=None) -> list[tuple[str, int]]:
+    """Return pairs of a column's suffix and its place in `check_quantiles`, in increasing order of the quantiles.
+
+    Args:
+        level: as for `check_quantiles`. Defaults to None.
+        quantiles: as for `check_quantiles`. Defaults to None.
+    """
+    levels = check_quantiles(level, quantiles)
+    if level is not None:
+        names = [f"{side}-{width:g}" for width in level for side in ("lo", "hi")]
+    else:
+        names = [f"q{q:g}" for q in levels]
+    return sorted(((name, i) for i, name in enumerate(names)), key=lambda pair: levels[pair[1]])

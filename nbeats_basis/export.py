@@ -11,7 +11,8 @@ def export(net: NBeats, path: str, quantiles: list[float]) -> None:
 
     Inputs, float64, of any batch size and any lengths:
         values `(B, T)`: history in data units, NaN where not observed, columns in any order of time;
-        times `(B, T)`: their times in steps of the calendar, whole numbers from any origin;
+        times `(B, T)`: their times, in whole steps of the calendar or in units of real time, from any origin (from
+            1970 or the numbers' own zero where a basis has calendar phase);
         query_times `(B, H)`: times to forecast, in the same numbering.
     Outputs, float64: `mean` `(B, H)`, `quantiles` `(B, H, Q)`, `components` `(B, H, 1 + C)`; and what their last axes
     mean: `quantile_levels` `(Q,)` and `component_names` `(1 + C,)`.
@@ -27,8 +28,13 @@ def export(net: NBeats, path: str, quantiles: list[float]) -> None:
     }
 
     def serve(values, times, query_times):
-        window, origin = place(values, times, net.window)
-        inputs = {"values": window, "query_times": query_times - origin[:, None]}
+        origin = latest(values, times)
+        elapsed = times - origin[:, None]
+        inputs = {"query_times": query_times - origin[:, None], "origin": origin}
+        if net.encoder is None:
+            inputs["values"] = place(values, elapsed, net.window)
+        else:
+            inputs |= {"values": values, "times": elapsed}
         return {
             **net.forecast(inputs, quantiles),
             "quantile_levels": tf.constant(quantiles, "float64"),
@@ -41,26 +47,31 @@ def export(net: NBeats, path: str, quantiles: list[float]) -> None:
     archive.write_out(path, verbose=False)
 
 
+def latest(values, times):
+    """Return the time of the last observation, `(B,)`, or of the first time where there is none.
+
+    Args:
+        values: `(B, T)` float64, NaN where not observed.
+        times: `(B, T)` float64.
+    """
+    observed = ~tf.math.is_nan(values)
+    return tf.reduce_max(tf.where(observed, times, tf.reduce_min(times, axis=-1, keepdims=True)), axis=-1)
+
+
 def place(values, times, window: int):
-    """Lay observations onto the grid of steps that ends at the last one.
+    """Lay observations onto the grid of steps that ends at time 0, `(B, L)` with NaN where not observed.
 
     Args:
         values: `(B, T)` float64, NaN where not observed.
         times: `(B, T)` float64, in steps.
         window: L, steps of the grid.
-
-    Returns:
-        `(B, L)` with NaN where not observed, and the times of the origins `(B,)`.
     """
-    observed = ~tf.math.is_nan(values)
-    lowest = tf.reduce_min(times, axis=-1, keepdims=True)
-    origin = tf.reduce_max(tf.where(observed, times, lowest), axis=-1)
-    slot = tf.cast(tf.round(times - origin[:, None]), "int64") + window - 1
-    inside = observed & (slot >= 0)
+    slot = tf.cast(tf.round(times), "int64") + window - 1
+    inside = ~tf.math.is_nan(values) & (slot >= 0)
     size = tf.shape(values, "int64")
     target = slot + tf.range(size[0])[:, None] * window
     grid = tf.fill([size[0] * window], tf.constant(float("nan"), "float64"))
     grid = tf.tensor_scatter_nd_update(
         grid, tf.boolean_mask(target, inside)[:, None], tf.boolean_mask(values, inside)
     )
-    return tf.reshape(grid, (-1, window)), origin
+    return tf.reshape(grid, (-1, window))

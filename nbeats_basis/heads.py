@@ -20,6 +20,14 @@ class Head:
     is_distribution = False
     is_relative = False  # errors count relative to the data's level
 
+    def member(self, k: int) -> "Head":
+        """Return the head of member k alone.
+
+        Args:
+            k: number of the member, from 0.
+        """
+        return self
+
     def get_config(self) -> dict:
         """Return the constructor's arguments."""
         return {}
@@ -63,6 +71,14 @@ class Point(Head):
         self.loss = loss if isinstance(loss, str) else names
         self.season_length = check_int("season_length", season_length)
         self.is_relative = set(names) <= {"smape", "mape"}
+
+    def member(self, k: int) -> "Point":
+        """Return the head of member k alone, with its loss.
+
+        Args:
+            k: number of the member, from 0.
+        """
+        return Point(self.losses[k % len(self.losses)], self.season_length)
 
     def get_config(self) -> dict:
         """Return the constructor's arguments."""

@@ -5,12 +5,15 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from nbeats_basis.checks import check_choice, check_int
+from nbeats_basis.checks import check_choice, check_int, check_positive
+from nbeats_basis.encoders import RegressionEncoder
+from nbeats_basis.ensemble import combine, combine_slopes, mixture_quantiles
 from nbeats_basis.heads import Head, Point
+from nbeats_basis.inputs import prepare
 from nbeats_basis.losses import member_losses
-from nbeats_basis.scaling import SCALINGS, last_observed, standardize, window_scale
+from nbeats_basis.scaling import SCALINGS, standardize
 from nbeats_basis.stacks import Generic, Seasonality, Stack, Trend
-from nbeats_basis.training import StopOnNonFinite
+from nbeats_basis.training import StopOnNonFinite, clip_members
 
 
 @keras.saving.register_keras_serializable(package="nbeats_basis")
@@ -19,27 +22,35 @@ class NBeats(keras.Model):
 
     Each forecast starts at the window's last observed value, to which every stack adds its component.
 
+    On a grid of steps a window is one value a step. With `encoder="regression"` it is any number of observations at any
+    times, whose unit is yours, and horizon and lookback are lengths of time.
+
     Args:
         stacks: list of stacks, in order; the network uses these objects, so give each network its own.
-        horizon: H, steps that training forecasts, at least 1.
-        lookback: steps of history a member reads, one integer, or a list that the members take in turn.
+        horizon: what training forecasts, H steps, at least 1, or a length of time.
+        lookback: history a member reads, steps or a length of time, one number, or a list that the members take in turn.
         head: what the parameters mean. Defaults to None, `Point("mae")`.
         members: M, number of networks. Defaults to 1.
-        scaling: "std" (forecasts follow any c y + d), "level" (changes relative to the level, forecasts follow c y) or
-            "none" (the paper's). Defaults to "std".
+        scaling: "std" (forecasts follow any c y + d), "level" (changes relative to the level, forecasts follow c y),
+            "panel" (one level and scale for all windows, see `adapt`) or "none" (the paper's). Defaults to "std".
         window: padded length of the windows in steps, at least the longest lookback. Defaults to None, the longest.
         seed: member k draws weights and windows from seed + k alone. Defaults to 0.
+        encoder: what blocks read: "window", the values at the steps, or "regression", see `RegressionEncoder`.
+            Defaults to "window".
 
     Call arguments:
-        inputs: `values` `(B, L)` or `(M, B, L)`, one value a step with the origin last and NaN where not observed;
-            or a dict of `values` and `query_times` `(H,)` or `(B, H)`, steps after the origin, any real number.
+        inputs: `values` `(B, L)` or `(M, B, L)`, NaN where not observed; on a grid one value a step with the origin
+            last. Or a dict of `values`, `times` of the same shape (time from the origin, with "regression" only),
+            `query_times` `(H,)`, `(B, H)` or `(M, B, H)`, time after the origin, any real number, and `origin`
+            `(B,)` or `(M, B)` float64, the origin's absolute time, where a basis has calendar phase.
+        order: order of the derivative in time of parameters and components. Defaults to 0.
 
     Returns:
         dict of `params` `(M, B, H, P)` and `components` `(M, B, C, H)` in network units, `start` `(M, B)`, the last
-        value in network units, and `shift` and `scale` `(M, B)` to data units.
+        value in network units, `shift` and `scale` `(M, B)` to data units, and `backcasts` `(M, B, C, L)`.
 
     Raises:
-        ValueError: no stacks, or sizes out of range.
+        ValueError: no stacks, sizes out of range, or the loss "mase" without steps.
 
     Example:
         >>> import numpy as np, nbeats_basis as nb
@@ -53,25 +64,41 @@ class NBeats(keras.Model):
     def __init__(
         self,
         stacks: Sequence[Stack],
-        horizon: int,
-        lookback: int | Sequence[int],
+        horizon: float,
+        lookback: float | Sequence[float],
         head: Head | None = None,
         members: int = 1,
         scaling: str = "std",
         window: int | None = None,
         seed: int = 0,
+        encoder: str = "window",
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
-        self.horizon = check_int("horizon", horizon)
+        on_grid = check_choice("encoder", encoder, ("window", "regression")) == "window"
+        check = check_int if on_grid else check_positive
+        self.horizon = check("horizon", horizon)
         lookbacks = list(lookback) if isinstance(lookback, Sequence) else [lookback]
         self.lookback = lookback
         self.members = check_int("members", members)
-        self.lookbacks = tuple(check_int("lookback", lookbacks[k % len(lookbacks)]) for k in range(members))
-        self.window = check_int("window", window or max(self.lookbacks), max(self.lookbacks))
+        self.lookbacks = tuple(check("lookback", lookbacks[k % len(lookbacks)]) for k in range(members))
+        longest = max(self.lookbacks)
+        self.window = check("window", window or longest)
+        if self.window < longest:
+            raise ValueError(f"`window` must be at least the longest lookback. Received: window={window!r}")
         self.head = head or Point()
+        if not on_grid and "mase" in getattr(self.head, "losses", ()):
+            raise ValueError(
+                "the loss 'mase' counts steps of a season, which irregular times do not have. Use 'mae' or 'mse'. "
+                f"Received: head={self.head!r}"
+            )
         self.scaling = check_choice("scaling", scaling, SCALINGS)
         self.seed = check_int("seed", seed, 0)
+        self.encoder = None
+        if not on_grid:
+            self.encoder = RegressionEncoder(self.window)
+            self.encoder.assign_members(self.member_seeds, "encoder")
+        self.typical = self.add_weight((2,), "zeros", "float64", trainable=False, name="typical")
         self.stacks = list(stacks)
         if not self.stacks:
             raise ValueError(f"`stacks` must hold at least one stack. Received: stacks={stacks!r}")
@@ -83,7 +110,12 @@ class NBeats(keras.Model):
         self._train_source = self._validation_source = None
         self.loss_tracker = keras.metrics.Mean(name="loss")
         self._failed = tf.Variable([-1, -1], trainable=False)  # step and member of the first non-finite loss
-        self(tf.zeros((1, self.window), "float64"))
+        inputs = {"values": tf.zeros((1, self.window if on_grid else 1), "float64")}
+        self(
+            inputs
+            if on_grid
+            else {**inputs, "times": inputs["values"], "query_times": tf.constant([float(horizon)])}
+        )
 
     @classmethod
     def interpretable(cls, horizon: int, lookback, **kwargs) -> "NBeats":
@@ -121,42 +153,43 @@ class NBeats(keras.Model):
     def build(self, input_shape=None):
         """Create nothing: the stacks make their weights at construction."""
 
-    def call(self, inputs):
+    def adapt(self, level: float, scale: float) -> None:
+        """Set what windows with nothing or little observed, or all with scaling="panel", are scaled by.
+
+        Args:
+            level: typical value of the data.
+            scale: typical standard deviation of a window, at least 0.
+        """
+        self.typical.assign([level, scale])
+
+    def call(self, inputs, order: int = 0):
         """Return parameters and components in network units."""
-        inputs = inputs if isinstance(inputs, dict) else {"values": inputs}
-        values = tf.cast(inputs["values"], "float64")
-        values = values if len(values.shape) == 3 else values[None]
-        times = tf.range(1 - self.window, 1)
-        lookbacks = tf.constant(self.lookbacks)
-        observed = tf.logical_and(~tf.math.is_nan(values), (times > -lookbacks[:, None])[:, None])
-        values = tf.where(observed, values, 0)
-        shift, scale = window_scale(values, observed, self.scaling)
-        residual = tf.where(observed, standardize(values, shift, scale), 0)
-        window = {"values": residual, "observed": tf.cast(observed, "float32")}
-        query = self._query_times(inputs.get("query_times"))
-        times = tf.cast(times, "float32")[None, None]
-        params, components = 0.0, []
+        typical = tf.convert_to_tensor(self.typical)
+        window = prepare(inputs, self.lookbacks, self.window, self.horizon, self.scaling, typical)
+        times, residual, observed = window["times"], window["values"], window["observed"]
+        context = self.encoder and self.encoder(times, observed)
+        params, components, backcasts = 0.0, [], []
         for stack in self.stacks:
-            residual, partial = stack(times, residual, window["observed"], query)
+            residual, partial, backcast = stack(
+                times,
+                residual,
+                observed,
+                window["query_times"],
+                context=context,
+                origin=window["origin"],
+                order=order,
+            )
             params = params + partial
             components.append(partial[..., 0])
-        start = last_observed(window["values"], observed)
-        first = tf.one_hot(0, self.head.num_params)
+            backcasts.append(backcast)
+        if order == 0:
+            params += window["start"][..., None, None] * tf.one_hot(0, self.head.num_params)
         return {
-            "params": params + start[..., None, None] * first,
+            "params": params,
             "components": tf.stack(components, axis=2),
-            "start": start,
-            "shift": shift,
-            "scale": scale,
-            **window,
+            "backcasts": tf.stack(backcasts, axis=2),
+            **{k: window[k] for k in ("times", "values", "observed", "start", "shift", "scale")},
         }
-
-    def _query_times(self, query):
-        """Return `(1, 1 or B, H)` float32 steps after the origin."""
-        if query is None:
-            query = tf.range(1, self.horizon + 1)
-        query = tf.cast(query, "float32")
-        return query[None, None] if len(query.shape) == 1 else query[None]
 
     def forecast(self, inputs, quantiles: Sequence[float] = ()) -> dict:
         """Return the members' combined forecast in data units, float64.
@@ -173,31 +206,32 @@ class NBeats(keras.Model):
             ValueError: quantiles of a point head.
         """
         out = self(inputs)
-        scale, shift = out["scale"], out["shift"]
-        params = tf.cast(out["params"], "float64")
-        location = params[..., 0] * scale[..., None] + shift[..., None]
-        level = tf.cast(out["start"], "float64") * scale + shift
-        components = tf.cast(out["components"], "float64") * scale[..., None, None]
-        mean = tf.reduce_mean(location, axis=0)
-        components = tf.transpose(tf.reduce_mean(components, axis=0), (0, 2, 1))
-        if not self.head.is_distribution:
-            # The median is not linear: its small distance from the mean is shared equally by the stacks.
-            median = _median(location)
-            components += (median - mean)[..., None] / len(self.stacks)
-            mean = median
-        level = tf.broadcast_to(tf.reduce_mean(level, axis=0)[:, None, None], tf.shape(mean[..., None]))
-        result = {"mean": mean, "components": tf.concat([level, components], axis=-1)}
-        levels = tf.cast(quantiles, "float64")
-        if levels.shape[0] == 0:
-            return {**result, "quantiles": tf.zeros((*_shape(mean), 0), "float64")}
-        if not self.head.is_distribution:
-            raise ValueError(
-                "`quantiles` need a head that gives a distribution, such as `heads.StudentT()`. "
-                f"Received: head={self.head!r}"
-            )
-        params = tf.concat([location[..., None], params[..., 1:]], axis=-1)
-        spread = tf.broadcast_to(scale[..., None], tf.shape(location))
-        return {**result, "quantiles": self.head.quantile(params, spread, levels)}
+        return {**combine(out, self.head), "quantiles": mixture_quantiles(out, self.head, quantiles)}
+
+    def derivative(self, inputs, order: int = 1) -> dict:
+        """Return the derivatives in time of `forecast`'s `mean` and `components`, in data units per unit of time.
+
+        Args:
+            inputs: as for a call.
+            order: order of the derivative, at least 1. Defaults to 1.
+        """
+        return combine_slopes(self(inputs, order=check_int("order", order)), self(inputs), self.head)
+
+    def smooth(self, inputs) -> dict:
+        """Return what the stacks explain of the window at all its times, those not observed too.
+
+        Args:
+            inputs: as for a call.
+
+        Returns:
+            dict of `mean` `(B, L)` and `components` `(B, L, 1 + C)` that add up to it, the level first, float64.
+        """
+        out = self(inputs)
+        curves = out["backcasts"]
+        fitted = tf.reduce_sum(curves, axis=2)[..., None]
+        return combine(
+            {**out, "params": fitted, "components": curves, "start": tf.zeros_like(out["start"])}, self.head
+        )
 
     def compile(
         self,
@@ -245,7 +279,8 @@ class NBeats(keras.Model):
             **kwargs: further arguments of `keras.Model.fit`.
         """
         if hasattr(x, "draw"):
-            self._use_source(x)
+            if x is not self._train_source:
+                self._train_source, self.train_function = x, None
             x = tf.data.Dataset.range(check_int("steps_per_epoch", steps_per_epoch)).repeat()
         if hasattr(validation_data, "origins"):
             self._validation_source, self.test_function = validation_data, None
@@ -254,19 +289,8 @@ class NBeats(keras.Model):
         callbacks = [*(callbacks or ()), StopOnNonFinite()]
         if isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)  # a dataset brings its own order
-        return super().fit(
-            x,
-            epochs=epochs,
-            steps_per_epoch=steps_per_epoch,
-            validation_data=validation_data,
-            callbacks=callbacks,
-            **kwargs,
-        )
-
-    def _use_source(self, source) -> None:
-        """Draw the training windows from `source`."""
-        if source is not self._train_source:
-            self._train_source, self.train_function = source, None
+        kwargs |= {"validation_data": validation_data, "callbacks": callbacks}
+        return super().fit(x, epochs=epochs, steps_per_epoch=steps_per_epoch, **kwargs)
 
     def train_step(self, data):
         """Draw windows, take one step; skip it and remember where if a loss or gradient is not finite."""
@@ -280,10 +304,8 @@ class NBeats(keras.Model):
             total = tf.reduce_sum(losses)
         zero = tf.UnconnectedGradients.ZERO  # the last block's backcast leads nowhere
         gradients = tape.gradient(total, [v.value for v in variables], unconnected_gradients=zero)
-        norms = tf.sqrt(tf.add_n([tf.reduce_sum(g**2, axis=range(1, len(g.shape))) for g in gradients]))
+        gradients, norms = clip_members(gradients, self.clip_norm)
         finite = tf.math.is_finite(losses) & tf.math.is_finite(norms)
-        factor = tf.minimum(1.0, self.clip_norm / tf.maximum(norms, 1e-12))
-        gradients = [g * tf.reshape(factor, (-1, *[1] * (len(g.shape) - 1))) for g in gradients]
         tf.cond(
             tf.reduce_all(finite) & (self._failed[0] < 0),
             lambda: self._apply(gradients, variables),
@@ -297,12 +319,9 @@ class NBeats(keras.Model):
         return tf.constant(True)
 
     def _remember(self, finite):
-        step, member = (
-            tf.cast(self.optimizer.iterations, "int32"),
-            tf.argmin(tf.cast(finite, "int32"), output_type="int32"),
-        )
-        if_first = tf.where(self._failed[0] < 0, tf.stack([step, member]), self._failed)
-        self._failed.assign(if_first)
+        step = tf.cast(self.optimizer.iterations, "int32")
+        member = tf.argmin(tf.cast(finite, "int32"), output_type="int32")
+        self._failed.assign(tf.where(self._failed[0] < 0, tf.stack([step, member]), self._failed))
         return tf.constant(False)
 
     def test_step(self, data):
@@ -341,13 +360,11 @@ class NBeats(keras.Model):
             k: 0 to M - 1.
         """
         config = {**self.get_config(), "members": 1, "lookback": self.lookbacks[k], "window": self.window}
-        config["seed"] = self.member_seeds[k]
-        if isinstance(self.head, Point):
-            loss = self.head.losses[k % len(self.head.losses)]
-            config["head"] = keras.saving.serialize_keras_object(Point(loss, self.head.season_length))
-        single = NBeats.from_config(config)
+        head = keras.saving.serialize_keras_object(self.head.member(k))
+        single = NBeats.from_config({**config, "seed": self.member_seeds[k], "head": head})
         for ours, theirs in zip(self.trainable_variables, single.trainable_variables, strict=True):
             theirs.assign(ours[k : k + 1])
+        single.typical.assign(self.typical)
         return single
 
     def get_config(self):
@@ -362,6 +379,7 @@ class NBeats(keras.Model):
             "scaling": self.scaling,
             "window": self.window,
             "seed": self.seed,
+            "encoder": "regression" if self.encoder else "window",
             "name": self.name,
         }
 
@@ -376,15 +394,3 @@ class NBeats(keras.Model):
 def _unused(name: str, taken: list[str]) -> str:
     names = [name, *(f"{name}_{i}" for i in range(2, len(taken) + 2))]
     return next(n for n in names if n not in taken)
-
-
-def _median(values):
-    """Return the median over the first axis."""
-    ordered = tf.sort(values, axis=0)
-    count = values.shape[0]
-    return (ordered[(count - 1) // 2] + ordered[count // 2]) / 2
-
-
-def _shape(tensor) -> list:
-    dynamic = tf.shape(tensor)
-    return [dynamic[i] if n is None else n for i, n in enumerate(tensor.shape)]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from nbeats_basis.calendars import Calendar, infer_freq
+from nbeats_basis.calendars import Calendar, Clock, infer_freq
 from nbeats_basis.checks import DataError
 
 
@@ -25,10 +25,11 @@ class Panel:
     Attributes:
         ids: `(S,)`, identifiers of the series in increasing order.
         values: `(N,)` float64, finite.
-        steps: `(N,)` int64, steps since the first observation of the series, increasing within each.
+        steps: `(N,)`, time since the first observation of the series, increasing within each: int64 steps of a calendar,
+            or float64 units of a clock.
         offsets: `(S + 1,)` int64, rows of series s are offsets[s] to offsets[s + 1].
-        starts: `(S,)` int64, number of the first observation's stamp in `calendar`.
-        calendar: numbers to stamps.
+        starts: `(S,)`, number of the first observation's stamp in `calendar`.
+        calendar: numbers to stamps, a `Calendar` or, for irregular times, a `Clock`.
         columns: names of the frame's columns.
     """
 
@@ -37,23 +38,26 @@ class Panel:
     steps: np.ndarray
     offsets: np.ndarray
     starts: np.ndarray
-    calendar: Calendar
+    calendar: Calendar | Clock
     columns: Columns
 
     @classmethod
-    def from_frame(cls, df: pd.DataFrame, columns: Columns, freq) -> "Panel":
+    def from_frame(cls, df: pd.DataFrame, columns: Columns, freq, time_unit: str = "D") -> "Panel":
         """Check a long frame and turn it into flat arrays; rows may come in any order.
 
         Args:
             df: one row for each series and time; NaN in the target means not observed, as an absent row does.
             columns: names of the columns.
-            freq: "infer", an offset alias or a positive integer.
+            freq: "infer", an offset alias, a positive integer, or None for irregular times.
+            time_unit: unit of elapsed time where `freq` is None. Defaults to "D".
 
         Raises:
             DataError: the frame cannot be used; the message names series, column and first bad row.
         """
         _check_columns(df, columns)
-        frame = pd.DataFrame({"id": df[columns.id], "time": _times(df, columns), "y": _targets(df, columns)})
+        frame = pd.DataFrame(
+            {"id": df[columns.id], "time": times_of(df, columns, freq), "y": _targets(df, columns)}
+        )
         frame = frame.reset_index(drop=True)
         missing = frame["id"].isna().to_numpy()
         _refuse(missing, frame, columns, columns.id, "is missing", "Name the series or drop the row.")
@@ -73,8 +77,18 @@ class Panel:
             )
         if freq == "infer":
             freq = _inferred(frame, series, columns)
-        calendar = Calendar(freq, frame["time"])
+        calendar = Clock(time_unit, frame["time"]) if freq is None else Calendar(freq, frame["time"])
         codes = calendar.encode(frame["time"])
+        if freq is None:
+            offsets = np.concatenate([[0], np.cumsum(counts)])
+            codes, series, values = (
+                codes[observed],
+                series[observed],
+                frame["y"].to_numpy("float64")[observed],
+            )
+            starts = codes[offsets[:-1]]
+            steps = (codes - starts[series]) / calendar.unit
+            return cls(np.asarray(ids), values, steps, offsets, starts, calendar, columns)
         first = codes[np.searchsorted(series, np.arange(len(ids)))]
         off = (codes < 0) & (calendar.index is not None) | ((codes - first[series]) % calendar.unit != 0)
         _refuse(
@@ -102,26 +116,51 @@ class Panel:
         """Step of each series' last observation, `(S,)`."""
         return self.steps[self.offsets[1:] - 1]
 
+    @property
+    def series(self) -> np.ndarray:
+        """Number of each observation's series, `(N,)`."""
+        return np.repeat(np.arange(self.num_series), np.diff(self.offsets))
+
+    @property
+    def last_codes(self) -> np.ndarray:
+        """Number of each series' last observation in the calendar, `(S,)`."""
+        return self.starts + _whole(self.last_steps * self.calendar.unit, self.starts)
+
+    def typical(self) -> tuple[float, float]:
+        """Return the median value, and the median over the series of their standard deviations, pooled where that is 0."""
+        count = np.diff(self.offsets)
+        mean = np.add.reduceat(self.values, self.offsets[:-1]) / count
+        square = np.add.reduceat((self.values - mean[self.series]) ** 2, self.offsets[:-1]) / count
+        return float(np.median(self.values)), float(np.median(np.sqrt(square)) or self.values.std())
+
+    def spacing(self) -> float:
+        """Return the median time between observations of a series, 1 on a calendar; the only one's age has no say."""
+        gaps = np.delete(np.diff(self.steps), self.offsets[1:-1] - 1)
+        return 1 if self.calendar.freq is not None else float(np.median(gaps)) if gaps.size else 1.0
+
     def tails(self, window: int) -> np.ndarray:
         """Return each series' last `window` steps up to its last observation, `(S, window)`, NaN where not observed."""
-        series = np.repeat(np.arange(self.num_series), np.diff(self.offsets))
+        series = self.series
         position = self.steps - self.last_steps[series] + window - 1
         inside = position >= 0
         tails = np.full((self.num_series, window), np.nan)
         tails[series[inside], position[inside]] = self.values[inside]
         return tails
 
-    def future(self, horizon: int) -> pd.DataFrame:
-        """Return the rows to forecast: series and times of the `horizon` steps after each last observation."""
-        steps = self.last_steps[:, None] + np.arange(1, horizon + 1)
-        codes = self.starts[:, None] + steps * self.calendar.unit
-        stamps = self.calendar.decode(codes.ravel())
-        return pd.DataFrame({self.columns.id: np.repeat(self.ids, horizon), self.columns.time: stamps})
+    def future(self, times: np.ndarray) -> pd.DataFrame:
+        """Return the rows to forecast: each series at `times` after its last observation.
 
-    def to_frame(self, last: int | None = None) -> pd.DataFrame:
-        """Return the observed rows, or those within the `last` steps of each series."""
-        series = np.repeat(np.arange(self.num_series), np.diff(self.offsets))
-        codes = self.starts[series] + self.steps * self.calendar.unit
+        Args:
+            times: `(H,)`, steps or units of time.
+        """
+        codes = self.last_codes[:, None] + _whole(times * self.calendar.unit, self.starts)
+        stamps = self.calendar.decode(codes.ravel())
+        return pd.DataFrame({self.columns.id: np.repeat(self.ids, len(times)), self.columns.time: stamps})
+
+    def to_frame(self, last: float | None = None) -> pd.DataFrame:
+        """Return the observed rows, or those within the `last` steps or units of time of each series."""
+        series = self.series
+        codes = self.starts[series] + _whole(self.steps * self.calendar.unit, self.starts)
         frame = pd.DataFrame(
             {
                 self.columns.id: self.ids[series],
@@ -132,6 +171,11 @@ class Panel:
         if last is None:
             return frame
         return frame[self.steps > self.last_steps[series] - last].reset_index(drop=True)
+
+
+def _whole(numbers: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """Return the numbers rounded to integers if `like` holds integers."""
+    return np.rint(numbers).astype("int64") if like.dtype.kind == "i" else numbers
 
 
 def _check_columns(df, columns: Columns) -> None:
@@ -174,7 +218,17 @@ def _targets(df, columns: Columns) -> np.ndarray:
     return values
 
 
-def _times(df, columns: Columns) -> pd.Series:
+def times_of(df: pd.DataFrame, columns: Columns, freq) -> pd.Series:
+    """Return the checked column of the times: stamps, integers, or with `freq=None` any finite numbers.
+
+    Args:
+        df: long frame.
+        columns: names of the columns.
+        freq: "infer", an offset alias, a positive integer, or None for irregular times.
+
+    Raises:
+        DataError: a time is missing, infinite or not a stamp; the message names series, column and first bad row.
+    """
     column = df[columns.time]
     name = columns.time
     if column.isna().any():
@@ -182,10 +236,23 @@ def _times(df, columns: Columns) -> pd.Series:
         raise DataError(
             f"`{name}` of series {df[columns.id].iloc[row]!r} is missing at row {row}. Drop the row."
         )
-    if pd.api.types.is_datetime64_any_dtype(column) or (
-        pd.api.types.is_integer_dtype(column) and not pd.api.types.is_bool_dtype(column)
-    ):
+    if pd.api.types.is_datetime64_any_dtype(column):
         return column
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+        if freq is None:
+            infinite = np.isinf(column.to_numpy("float64"))
+            if infinite.any():
+                row = int(infinite.argmax())
+                raise DataError(
+                    f"`{name}` of series {df[columns.id].iloc[row]!r} is infinite at row {row}. Drop the row."
+                )
+            return column
+        if pd.api.types.is_integer_dtype(column):
+            return column
+        raise DataError(
+            f"`{name}` holds real numbers, which have no regular steps. Received: dtype={column.dtype}, freq={freq!r}; "
+            "pass freq=None for irregular times, or integers."
+        )
     if pd.api.types.is_object_dtype(column) or pd.api.types.is_string_dtype(column):
         parsed = pd.to_datetime(column, errors="coerce", format="ISO8601")
         bad = parsed.isna().to_numpy()
@@ -197,7 +264,7 @@ def _times(df, columns: Columns) -> pd.Series:
             f"{column.iloc[row]!r}. Convert the column by `pandas.to_datetime`."
         )
     raise DataError(
-        f"`{name}` must hold stamps or integers. Received: dtype={column.dtype}; convert it by `pandas.to_datetime`."
+        f"`{name}` must hold stamps or numbers. Received: dtype={column.dtype}; convert it by `pandas.to_datetime`."
     )
 
 

@@ -4,41 +4,55 @@ import tensorflow as tf
 
 from nbeats_basis.checks import check_choice
 
-SCALINGS = ("std", "level", "none")
+SCALINGS = ("std", "level", "panel", "none")
 _ROUNDING = 1e-13  # a spread below this share of the level is rounding error of float64
 
 
-def window_scale(values, observed, scaling: str):
+def window_scale(values, observed, latest, scaling: str, typical):
     """Return the shift and scale that take a window to network units: z = (y - shift) / scale.
 
-    "std": shift = the last observed value, scale = the standard deviation of the observed values; so forecasting
-    c y + d gives c times the forecast + d. "level": the same shift, and the mean size of the observed values as scale;
-    so the network sees changes relative to the level, and forecasts follow c y only. "none": 0 and 1, the N-BEATS
-    paper's choice. A window of scale 0 (constant with "std", one observation included; all 0 with "level") is forecast
-    as its last value.
+    - "std": shift = the last observed value, scale = the standard deviation of the observed values; so forecasting
+      c y + d gives c times the forecast + d;
+    - "level": the same shift, and the mean size of the observed values as scale; so the network sees changes relative to
+      the level, and forecasts follow c y only;
+    - "panel": the typical level and scale for every window, so that levels of series of one kind can be compared;
+    - "none": 0 and 1, the N-BEATS paper's choice.
+
+    A window without observations takes the typical level, and one with fewer than two the typical scale. A window of
+    scale 0 (constant with "std", all 0 with "level") is forecast as its last value.
 
     Args:
         values: `(M, B, L)` float64, finite where not observed.
         observed: `(M, B, L)` bool.
-        scaling: "std", "level" or "none".
+        latest: `(M, B)` float64, the last observed value of each window.
+        scaling: "std", "level", "panel" or "none".
+        typical: `(2,)` float64, level and scale of the panel's windows.
 
     Returns:
-        shift and scale, each `(M, B)` float64; 0 and 0 for a window without observations.
+        shift and scale, each `(M, B)` float64.
     """
     check_choice("scaling", scaling, SCALINGS)
+    zero = tf.zeros_like(latest)
     if scaling == "none":
-        zero = tf.zeros_like(values[..., 0])
         return zero, zero + 1
+    if scaling == "panel":
+        return zero + typical[0], zero + typical[1]
     weights = tf.cast(observed, values.dtype)
-    shift = last_observed(values, observed)
-    count = tf.maximum(tf.reduce_sum(weights, axis=-1), 1)
+    count = tf.reduce_sum(weights, axis=-1)
+    shift = tf.where(count > 0, latest, typical[0])
     if scaling == "level":
-        return shift, tf.reduce_sum(weights * tf.abs(values), axis=-1) / count
+        scale = _mean(tf.abs(values), weights)
+        return shift, tf.where(count > 0, scale, typical[1])
     centred = tf.where(observed, values - shift[..., None], 0)
-    mean = tf.reduce_sum(centred, axis=-1) / count
-    variance = tf.reduce_sum(weights * (centred - mean[..., None]) ** 2, axis=-1) / count
-    scale = tf.sqrt(variance)
-    return shift, tf.where(scale > _ROUNDING * tf.abs(shift), scale, 0)
+    mean = _mean(centred, weights)
+    scale = tf.sqrt(_mean((centred - mean[..., None]) ** 2, weights))
+    scale = tf.where(scale > _ROUNDING * tf.abs(shift), scale, 0)
+    return shift, tf.where(count > 1, scale, typical[1])
+
+
+def _mean(values, weights):
+    total = tf.reduce_sum(weights * values, axis=-1)
+    return total / tf.maximum(tf.reduce_sum(weights, axis=-1), 1)
 
 
 def standardize(values, shift, scale):
@@ -52,13 +66,14 @@ def standardize(values, shift, scale):
     return tf.cast(tf.math.divide_no_nan(values - shift[..., None], scale[..., None]), "float32")
 
 
-def last_observed(values, observed):
-    """Return the last observed value of each window, 0 where there is none.
+def last_observed(values, times, observed):
+    """Return the observed value of the latest time of each window, 0 where there is none.
 
     Args:
-        values: `(..., L)`.
-        observed: `(..., L)` bool.
+        values: `(M, B, L)`.
+        times: `(M or 1, B or 1, L)`, different where observed.
+        observed: `(M, B, L)` bool.
     """
-    position = tf.range(1, values.shape[-1] + 1) * tf.cast(observed, "int32")
-    latest = tf.logical_and(observed, position == tf.reduce_max(position, axis=-1, keepdims=True))
+    times = tf.where(observed, times, times.dtype.min)
+    latest = observed & (times == tf.reduce_max(times, axis=-1, keepdims=True))
     return tf.reduce_sum(tf.where(latest, values, 0), axis=-1)

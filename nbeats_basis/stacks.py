@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from math import ceil
 
 import keras
-import tensorflow as tf
 
-from nbeats_basis.bases import Fourier, Learned, Polynomial
+from nbeats_basis.bases import Basis, BSpline, Fourier, Learned, Polynomial
 from nbeats_basis.blocks import COEFFICIENTS, BasisBlock
 from nbeats_basis.checks import check_choice, check_int
+from nbeats_basis.durations import duration
+from nbeats_basis.encoders import octaves
 from nbeats_basis.members import MemberLayer
 
 
@@ -29,9 +30,12 @@ class Stack(MemberLayer):
         values: `(M, B, L)`, the residual, 0 where not observed.
         observed: `(M, B, L)`, 1 where observed, 0 elsewhere.
         query_times: `(M or 1, B or 1, H)`.
+        context: of an encoder, what the blocks' networks read instead of the window. Defaults to None.
+        origin: absolute time of t = 0, `(M or 1, B)`, for bases of calendar phase. Defaults to None.
+        order: order of the forecast's derivative. Defaults to 0.
 
     Returns:
-        the residual left `(M, B, L)` and the forecast `(M, B, H, P)`.
+        the residual left `(M, B, L)`, the forecast `(M, B, H, P)` and the backcast `(M, B, L)`, where not observed too.
 
     Source: Oreshkin et al. 2020, section 3.2.
     """
@@ -48,21 +52,31 @@ class Stack(MemberLayer):
         self.coefficients = check_choice("coefficients", coefficients, COEFFICIENTS)
         self.blocks: list[BasisBlock] = []
 
-    def make_bases(self, lookback: int, horizon: int):
+    def copy(self, time_unit: str | None = None) -> "Stack":
+        """Return an unbuilt stack of the same arguments.
+
+        Args:
+            time_unit: unit that durations such as "7D" are counted in, None where there are none. Defaults to None.
+        """
+        return type(self).from_config(self.get_config())
+
+    def make_bases(self, lookback: float, horizon: float):
         """Return the forecast's basis and the backcast's (None: the same).
 
         Args:
-            lookback: L, length of the window, in steps.
-            horizon: H, length of the forecast, in steps.
+            lookback: length of the window: L steps, an integer, or units of time, a float.
+            horizon: length of the forecast: H steps, an integer, or units of time, a float.
         """
         raise NotImplementedError(f"{type(self).__name__} must define `make_bases`.")
 
-    def bind(self, lookback: int, horizon: int, num_params: int, seeds: Sequence[int], scope: str) -> None:
+    def bind(
+        self, lookback: float, horizon: float, num_params: int, seeds: Sequence[int], scope: str
+    ) -> None:
         """Make the blocks. A network calls this once; a stack used alone needs it before the first call.
 
         Args:
-            lookback: L, length of the window, in steps.
-            horizon: H, length of the forecast, in steps.
+            lookback: length of the window: L steps, an integer, or units of time, a float.
+            horizon: length of the forecast: H steps, an integer, or units of time, a float.
             num_params: P, parameters of the forecast's distribution.
             seeds: one integer a member.
             scope: name of the stack within its network.
@@ -82,22 +96,31 @@ class Stack(MemberLayer):
             block.assign_members(seeds, f"{scope}/block{i}")
             self.blocks.append(block)
 
-    def build(self, times_shape, values_shape, observed_shape, query_times_shape):
+    def build(
+        self,
+        times_shape,
+        values_shape,
+        observed_shape,
+        query_times_shape,
+        context_shape=None,
+        origin_shape=None,
+    ):
         """Build the blocks."""
         if not self.blocks:
             self.bind(values_shape[-1], query_times_shape[-1], 1, range(values_shape[0]), self.scope)
         for block in self.blocks:
-            block.build(times_shape, values_shape, observed_shape, query_times_shape)
+            block.build(times_shape, values_shape, observed_shape, query_times_shape, context_shape)
 
-    def call(self, times, values, observed, query_times):
-        """Return the residual left and the stack's forecast."""
-        forecast = 0.0
+    def call(self, times, values, observed, query_times, context=None, origin=None, order=0):
+        """Return the residual left, the stack's forecast and its backcast."""
+        designs = [block.designs(times, observed, query_times, origin, order) for block in self.blocks]
+        backcast = forecast = 0.0
         for i in range(self.num_blocks):
-            block = self.blocks[0 if self.shared_weights else i]
-            backcast, partial = block(times, values, observed, query_times)
-            values = (values - backcast) * observed
-            forecast = forecast + partial
-        return values, tf.convert_to_tensor(forecast)
+            k = 0 if self.shared_weights else i
+            back, partial = self.blocks[k](times, values, observed, query_times, context, designs[k])
+            values = (values - back) * observed
+            backcast, forecast = backcast + back, forecast + partial
+        return values, forecast, backcast
 
     def get_config(self):
         """Return the constructor's arguments."""
@@ -115,7 +138,8 @@ class Stack(MemberLayer):
 class Trend(Stack):
     r"""Slowly varying part: polynomials of low degree.
 
-    Classical: monomials ((t - 1) / H)^k for the forecast and (-t / L)^k for the backcast, t = 1..H and t = 0..-(L-1).
+    Classical: monomials ((t - 1) / H)^k for the forecast and (-t / L)^k for the backcast, t = 1..H and t = 0..-(L-1);
+    (t / H)^k at irregular times, where there is no first step.
     With a regression: orthonormal Legendre polynomials over window and horizon together.
 
     Args:
@@ -144,11 +168,12 @@ class Trend(Stack):
         super().__init__(num_blocks, units, num_layers, shared_weights, coefficients, **kwargs)
         self.degree = check_int("degree", degree, 0)
 
-    def make_bases(self, lookback: int, horizon: int):
+    def make_bases(self, lookback: float, horizon: float):
         """Return the polynomials."""
         if self.coefficients != "proposed":
             return Polynomial(self.degree, span=(-lookback, horizon)), None
-        forecast = Polynomial(self.degree, kind="monomial", span=(1, horizon + 1))
+        start = 1 if isinstance(horizon, int) else 0
+        forecast = Polynomial(self.degree, kind="monomial", span=(start, horizon + start))
         return forecast, Polynomial(self.degree, kind="monomial", span=(0, -lookback))
 
     def get_config(self):
@@ -164,14 +189,15 @@ class Seasonality(Stack):
     forecast and of 2 pi k t / H for the backcast. With `periods`: the harmonics of each period, one phase for both.
 
     Args:
-        periods: periods in steps; None for the horizon. Defaults to None.
-        harmonics: harmonics of each period, one integer or one each; None for all up to half the period, at most
-            12. Defaults to None.
+        periods: periods in steps or units of time, or durations such as "7D"; None for the horizon. Defaults to None.
+        harmonics: harmonics of each period, one integer or one each; None for all up to half the period in steps, at
+            most 12, and for 4 at irregular times. Defaults to None.
         num_blocks: number of blocks. Defaults to 3.
         units: width of the blocks' networks. Defaults to 256.
         num_layers: ReLU layers of the blocks' networks. Defaults to 4.
         shared_weights: True for one set of weights for all blocks. Defaults to True.
         coefficients: "proposed", "combined" or "regression". Defaults to "proposed".
+        phase: "window" to count time from the forecast origin, "calendar" from an absolute time. Defaults to "window".
 
     Source: Oreshkin et al. 2020, section 3.3.
     """
@@ -187,37 +213,54 @@ class Seasonality(Stack):
         num_layers: int = 4,
         shared_weights: bool = True,
         coefficients: str = "proposed",
+        phase: str = "window",
         **kwargs,
     ):
         super().__init__(num_blocks, units, num_layers, shared_weights, coefficients, **kwargs)
-        self.periods, self.harmonics = periods, harmonics
-        Fourier(periods or [1], 1 if harmonics is None else harmonics)  # refuses bad arguments now
+        self.periods, self.harmonics, self.phase = periods, harmonics, phase
+        Fourier(
+            periods or [1], 1 if harmonics is None else harmonics, phase=phase
+        )  # refuses bad arguments now
 
-    def make_bases(self, lookback: int, horizon: int):
+    def copy(self, time_unit: str | None = None) -> "Seasonality":
+        """Return an unbuilt stack of the same arguments, durations turned to numbers.
+
+        Args:
+            time_unit: unit that durations are counted in, None where they make no sense. Defaults to None.
+
+        Raises:
+            ValueError: a period is a duration and there is no `time_unit`.
+        """
+        periods = self.periods and [duration("periods", p, time_unit) for p in self.periods]
+        return type(self).from_config({**self.get_config(), "periods": periods})
+
+    def make_bases(self, lookback: float, horizon: float):
         """Return a constant and the harmonics."""
         periods = [horizon] if self.periods is None else self.periods
         harmonics = self.harmonics
-        if harmonics is None and self.periods is None:
+        if harmonics is None and self.periods is None and isinstance(horizon, int):
             harmonics = ceil(horizon / 2) - 1
         elif harmonics is None:
-            harmonics = [min(12, int(p / 2)) for p in periods]
+            harmonics = [min(12, int(p / 2)) if isinstance(horizon, int) else 4 for p in periods]
         constant = {"degree": 0, "span": (-lookback, horizon)}
-        if self.periods is None and self.coefficients == "proposed":
+        if self.periods is None and self.coefficients == "proposed" and isinstance(horizon, int):
             forecast = Polynomial(**constant) + Fourier(periods, harmonics, origin=1.0)
             return forecast, Polynomial(**constant) + Fourier(periods, harmonics)
-        return Polynomial(**constant) + Fourier(periods, harmonics), None
+        return Polynomial(**constant) + Fourier(periods, harmonics, phase=self.phase), None
 
     def get_config(self):
         """Return the constructor's arguments."""
-        return {**super().get_config(), "periods": self.periods, "harmonics": self.harmonics}
+        own = {"periods": self.periods, "harmonics": self.harmonics, "phase": self.phase}
+        return {**super().get_config(), **own}
 
 
 @keras.saving.register_keras_serializable(package="nbeats_basis")
 class Generic(Stack):
-    r"""Free-form part: learned functions on the grid of steps, joined smoothly between.
+    r"""Free-form part: learned functions on the grid of steps, joined smoothly between; splines at irregular times.
 
     `num_terms=None` makes the coefficients the values of backcast and forecast at the steps; a number puts a learned
-    table and its bias in between: V theta + b.
+    table and its bias in between: V theta + b. At irregular times the functions are cubic splines whose knots are finer
+    nearer the origin, and `num_terms` must be None.
 
     Args:
         num_terms: number of learned functions; None for one a step. Defaults to None.
@@ -246,14 +289,86 @@ class Generic(Stack):
         self.num_terms = None if num_terms is None else check_int("num_terms", num_terms)
         self.offset = num_terms is not None and coefficients == "proposed"
 
-    def make_bases(self, lookback: int, horizon: int):
-        """Return tables over the horizon and the window, or over both together for a regression."""
+    def make_bases(self, lookback: float, horizon: float):
+        """Return tables over the horizon and the window, or over both together for a regression; or splines."""
+        if not isinstance(horizon, int):
+            return self._splines(lookback, horizon)
         past, future = range(1 - lookback, 1), range(1, horizon + 1)
         if self.coefficients != "proposed":
             return Learned(self.num_terms, [*past, *future]), None
         terms = self.num_terms and self.num_terms + 1
         return Learned(terms, future), Learned(terms, past)
 
+    def _splines(self, lookback: float, horizon: float):
+        """Return splines over the horizon and the window, or over both together for a regression."""
+        if self.num_terms is not None:
+            raise ValueError(
+                "`num_terms` of Generic counts functions on a grid of steps; at irregular times leave it None. "
+                f"Received: num_terms={self.num_terms!r}"
+            )
+        future, past = octaves(horizon), [-t for t in octaves(lookback)[::-1]]
+        if self.coefficients != "proposed":
+            return BSpline(knots=[*past[:-1], *future]), None
+        return BSpline(knots=future), BSpline(knots=past)
+
     def get_config(self):
         """Return the constructor's arguments."""
         return {**super().get_config(), "num_terms": self.num_terms}
+
+
+@keras.saving.register_keras_serializable(package="nbeats_basis")
+class Expansion(Stack):
+    """Any basis, for windows and forecasts alike.
+
+    Args:
+        basis: the basis, taken as a description, on the axis whose 0 is the forecast origin.
+        component: name of the stack's component. Defaults to "expansion".
+        num_blocks: number of blocks. Defaults to 1.
+        units: width of the blocks' networks. Defaults to 256.
+        num_layers: ReLU layers of the blocks' networks. Defaults to 4.
+        shared_weights: True for one set of weights for all blocks. Defaults to False.
+        coefficients: "proposed", "combined" or "regression". Defaults to "combined".
+
+    Example:
+        >>> import nbeats_basis as nb
+        >>> nb.Expansion(nb.bases.Fourier([7], 3), component="week").component
+        'week'
+    """
+
+    def __init__(
+        self,
+        basis: Basis,
+        component: str = "expansion",
+        num_blocks: int = 1,
+        units: int = 256,
+        num_layers: int = 4,
+        shared_weights: bool = False,
+        coefficients: str = "combined",
+        **kwargs,
+    ):
+        super().__init__(num_blocks, units, num_layers, shared_weights, coefficients, **kwargs)
+        self.basis, self.component = basis, component
+
+    def copy(self, time_unit: str | None = None) -> "Expansion":
+        """Return an unbuilt stack of the same arguments.
+
+        Args:
+            time_unit: unit that the basis counts durations in; None for its own. Defaults to None.
+        """
+        return type(self).from_config({**self.get_config(), "basis": self.basis.copy(time_unit)})
+
+    def make_bases(self, lookback: float, horizon: float):
+        """Return a copy of the basis."""
+        return self.basis.copy(), None
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        basis = keras.saving.serialize_keras_object(self.basis)
+        return {**super().get_config(), "basis": basis, "component": self.component}
+
+    @classmethod
+    def from_config(cls, config):
+        """Rebuild the basis from its configuration."""
+        basis = config["basis"]
+        basis = basis if isinstance(basis, Basis) else keras.saving.deserialize_keras_object(basis)
+        return cls(**{**config, "basis": basis})

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import ceil
 
 import keras
+import tensorflow as tf
 
 from nbeats_basis.checks import TrainingWarning, check_int, check_positive
 
@@ -19,25 +20,30 @@ class Training:
         batch_size: windows a member draws in a step. Defaults to 128.
         learning_rate: of Adam, halved after each third of `steps`, unless a callback sets it. Defaults to 0.002.
         epochs: parts of the training, after each of which validation and callbacks run. Defaults to 5.
-        recent: draw training windows from the last `recent` steps of each series; None for all. Defaults to None.
+        recent: draw training windows from the last `recent` steps, or units of time, of each series; None for all.
+            Defaults to None.
         steps_per_execution: most steps of one call of the compiled function. Defaults to 10.
         jit_compile: True to compile by XLA. Defaults to False.
+        max_points: at irregular times, most observations of a window; fuller ones are thinned evenly, with a warning.
+            Defaults to 256.
     """
 
     steps: int | None = None
     batch_size: int = 128
     learning_rate: float = 0.002
     epochs: int = 5
-    recent: int | None = None
+    recent: float | None = None
     steps_per_execution: int = 10
     jit_compile: bool = False
+    max_points: int = 256
 
     def __post_init__(self):
-        for name in ("batch_size", "epochs", "steps_per_execution"):
+        for name in ("batch_size", "epochs", "steps_per_execution", "max_points"):
             check_int(name, getattr(self, name))
-        for name in ("steps", "recent"):
-            if getattr(self, name) is not None:
-                check_int(name, getattr(self, name))
+        if self.steps is not None:
+            check_int("steps", self.steps)
+        if self.recent is not None:
+            check_positive("recent", self.recent)
         check_positive("learning_rate", self.learning_rate)
 
     def plan(self, num_windows: int) -> tuple[int, int]:
@@ -67,6 +73,18 @@ def make_optimizer(training: Training, steps: int, callbacks: list | None) -> ke
     third, rate = max(1, steps // 3), training.learning_rate
     halved = keras.optimizers.schedules.PiecewiseConstantDecay([third, 2 * third], [rate, rate / 2, rate / 4])
     return keras.optimizers.Adam(halved)
+
+
+def clip_members(gradients: list, clip_norm: float) -> tuple:
+    """Return the gradients with each member's norm at most `clip_norm`, and the norms before, `(M,)`.
+
+    Args:
+        gradients: list of `(M, ...)`, over all weights.
+        clip_norm: largest norm.
+    """
+    norms = tf.sqrt(tf.add_n([tf.reduce_sum(g**2, axis=range(1, len(g.shape))) for g in gradients]))
+    factor = tf.minimum(1.0, clip_norm / tf.maximum(norms, 1e-12))
+    return [g * tf.reshape(factor, (-1, *[1] * (len(g.shape) - 1))) for g in gradients], norms
 
 
 class StopOnNonFinite(keras.callbacks.Callback):

@@ -6,7 +6,8 @@ import tensorflow as tf
 from reference import ridge
 
 from nbeats_basis.bases import Fourier, Polynomial
-from nbeats_basis.blocks import BasisBlock, expand, normal_equations, solve_spd
+from nbeats_basis.blocks import BasisBlock
+from nbeats_basis.regression import expand, moments, normal_matrix, precise, solve
 
 TIMES = np.arange(-11.0, 1, dtype="float32")[None, None]
 QUERY = np.arange(1.0, 5, dtype="float32")[None, None]
@@ -84,23 +85,61 @@ def test_a_design_per_window_gives_what_a_shared_one_gives(window):
     values, observed = window
     design = make_basis()(TIMES)
     each = tf.repeat(design, 5, axis=1)
-    for shared, own in zip(
-        normal_equations(design, values, observed), normal_equations(each, values, observed), strict=True
-    ):
-        np.testing.assert_allclose(shared, own, atol=1e-5)
+    np.testing.assert_allclose(moments(design, values), moments(each, values), atol=1e-5)
+    np.testing.assert_allclose(normal_matrix(design, observed), normal_matrix(each, observed), atol=1e-5)
     theta = tf.random.stateless_normal((2, 5, 6), [1, 2])
     np.testing.assert_allclose(expand(design, theta), expand(each, theta), atol=1e-5)
 
 
 def test_gradient_of_the_solve_matches_finite_differences(rng):
-    root = rng.normal(size=(3, 4, 4))
-    matrix, vector = root @ root.transpose(0, 2, 1) + np.eye(4), rng.normal(size=(3, 4))
+    """Of the solution A^-1 B in A = L + G, and so in the precision and in the design, as blocks use it."""
+    design, values = rng.normal(size=(2, 3, 9, 4)), rng.normal(size=(2, 3, 9))
+    observed = (rng.uniform(size=(2, 3, 9)) < 0.8).astype(float)
+
+    def theta(design, values, precision):
+        matrix, factor, precision = precise(normal_matrix(design, observed), tf.exp(precision))
+        return solve(matrix, factor, moments(design, values * observed)[..., None])
+
     theory, numeric = tf.test.compute_gradient(
-        lambda a, b: solve_spd((a + tf.linalg.matrix_transpose(a)) / 2, b),
-        [tf.constant(matrix), tf.constant(vector)],
+        theta, [tf.constant(design), tf.constant(values), tf.constant(rng.normal(size=(2, 1, 4)))]
     )
     for t, n in zip(theory, numeric, strict=True):
         np.testing.assert_allclose(t, n, atol=1e-6)
+
+
+@pytest.mark.parametrize("terms", [4, 16, 32])
+def test_pure_regression_at_irregular_times_is_ridge_in_float64(rng, terms):
+    """Up to 32 terms, in float32: from hardly any observations to all 64, precisions from 0.02 to 3."""
+    times = np.sort(rng.uniform(-60, 0, (3, 20, 64)), axis=-1).astype("float32")
+    observed = (rng.uniform(size=(3, 20, 64)) < rng.uniform(size=(3, 20, 1))).astype("float32")
+    values = (np.cumsum(rng.normal(size=(3, 20, 64)), axis=-1) * observed / 4).astype("float32")
+    query = rng.uniform(0, 15, (3, 20, 9)).astype("float32")
+    basis = Polynomial(1, span=(-60, 15)) + Fourier([60, 7], harmonics=[terms // 4, terms // 4 - 1])
+    block = BasisBlock(basis, coefficients="regression")
+    block(times, values, observed, query)
+    block.log_precision.assign(rng.uniform(-4, 1, (3, terms)))
+    backcast, forecast = block(times, values, observed, query)
+    past, future = basis(times.astype("float64")).numpy(), basis(query.astype("float64")).numpy()
+    precision = np.exp(block.log_precision.numpy().astype("float64"))
+    for m in range(3):
+        for b in range(20):
+            theta = ridge(past[m, b], values[m, b], observed[m, b], precision[m], np.zeros(terms))
+            scale = max(1.0, np.abs(values[m, b]).max())
+            np.testing.assert_allclose(backcast[m, b], past[m, b] @ theta, atol=1e-4 * scale)
+            np.testing.assert_allclose(forecast[m, b, :, 0], future[m, b] @ theta, atol=1e-4 * scale)
+
+
+def test_a_regression_is_finite_where_data_and_prior_say_nothing():
+    """All observations at one time, and precisions of nothing."""
+    basis = Polynomial(1, span=(-60, 15)) + Fourier([60, 7], harmonics=[8, 7])
+    block = BasisBlock(basis, coefficients="regression")
+    times, ones = tf.fill((1, 3, 64), -7.0), tf.ones((1, 3, 64))
+    query = tf.constant([[[1.0, 15.0]]])
+    block(times, ones, ones, query)
+    block.log_precision.assign(np.full((1, 32), -20.0))
+    backcast, forecast = block(times, ones, ones, query)
+    np.testing.assert_allclose(backcast, 1.0, atol=1e-3)
+    assert np.isfinite(forecast).all()
 
 
 def test_parts_that_do_not_fit_are_refused():

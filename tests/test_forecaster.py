@@ -132,20 +132,16 @@ def test_new_series_without_refitting(fitted, panel):
 def test_prediction_does_not_retrace(fitted, panel):
     fitted.predict(level=[80])
     fitted.predict()
-    traces = fitted._full.experimental_get_tracing_count(), fitted._point.experimental_get_tracing_count()
+    traces = fitted._predictor.num_traces
     for level in ([50], [50, 80, 95]):
         fitted.predict(panel[panel.unique_id < "S3"], level=level)
     fitted.predict(panel[panel.unique_id < "S2"])
-    assert traces == (
-        fitted._full.experimental_get_tracing_count(),
-        fitted._point.experimental_get_tracing_count(),
-    )
-    assert traces[0] == 1
+    assert fitted._predictor.num_traces == traces
 
 
 def test_batches_of_a_prediction_join(fitted, panel, monkeypatch):
     whole = fitted.predict(panel, level=[80])
-    monkeypatch.setattr("nbeats_basis.forecaster._PREDICT_WINDOWS", 8)
+    monkeypatch.setattr("nbeats_basis.prediction._BATCH", 8)
     np.testing.assert_allclose(fitted.predict(panel, level=[80]).iloc[:, 2:], whole.iloc[:, 2:], rtol=1e-6)
 
 
@@ -224,7 +220,10 @@ def test_short_series_are_forecast_and_named(panel):
     short = pd.DataFrame({"unique_id": "tiny", "ds": [0], "y": [3.0]})
     with pytest.warns(nb.DataWarning, match="'tiny'"):
         forecaster = quick_forecaster().fit(pd.concat([panel, short]), verbose=0)
-    assert (forecaster.predict().query("unique_id == 'tiny'").NBeatsBasis == 3.0).all()
+    tiny = forecaster.decompose().query("unique_id == 'tiny'")
+    assert (tiny.level == 3.0).all() and np.isfinite(tiny.NBeatsBasis).all()
+    shifted = forecaster.predict(short.assign(y=5.0))  # of the panel's typical scale: it moves with its level
+    np.testing.assert_allclose(shifted.NBeatsBasis, tiny.NBeatsBasis + 2.0, rtol=1e-6)
     with pytest.raises(nb.DataError, match="long enough"):
         quick_forecaster(freq=1).fit(short, verbose=0)
 

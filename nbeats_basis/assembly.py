@@ -1,0 +1,100 @@
+"""What a forecaster's arguments describe: the network and its training windows, on a calendar or at irregular times."""
+
+import warnings
+from collections.abc import Sequence
+
+from nbeats_basis.calendars import Calendar, Clock, season_length
+from nbeats_basis.checks import DataWarning, check_int
+from nbeats_basis.durations import duration
+from nbeats_basis.heads import StudentT
+from nbeats_basis.model import NBeats
+from nbeats_basis.observations import IrregularWindows
+from nbeats_basis.panel import Panel
+from nbeats_basis.stacks import Generic, Seasonality, Trend
+from nbeats_basis.training import Training
+from nbeats_basis.windows import Windows
+
+
+def length(name: str, value, calendar: Calendar | Clock):
+    """Return a number of steps of a calendar, or of a clock's units of time.
+
+    Args:
+        name: the argument's name, for errors.
+        value: a number, or for a clock of stamps a duration such as "7D".
+        calendar: of the panel.
+    """
+    if calendar.freq is not None:
+        return check_int(name, value)
+    return duration(name, value, calendar.time_unit)
+
+
+def make_network(params: dict, panel: Panel) -> NBeats:
+    """Return the network for a panel.
+
+    Args:
+        params: arguments of `Forecaster`.
+        panel: the series.
+    """
+    calendar, head = panel.calendar, params["head"] or StudentT()
+    season, irregular = season_length(calendar.freq), calendar.freq is None
+    horizon = length("horizon", params["horizon"], calendar)
+    lookback = params["lookback"]
+    if lookback is None:
+        lookback = [
+            multiple * horizon if irregular else max(multiple * horizon, 2 * season)
+            for multiple in (2, 3, 4, 5)
+        ]
+    if isinstance(lookback, Sequence) and not isinstance(lookback, str):
+        lookback = [length("lookback", each, calendar) for each in lookback]
+    else:
+        lookback = length("lookback", lookback, calendar)
+    stacks = params["stacks"]
+    if stacks is None and irregular:
+        stacks = [Trend(units=128, coefficients="combined"), Generic(units=128)]
+    elif stacks is None:
+        stacks = [Trend(units=128), Seasonality([season] if season > 1 else None, units=128)]
+    net = NBeats(
+        [stack.copy(calendar.time_unit) for stack in stacks],
+        horizon,
+        lookback,
+        head=head,
+        members=params["members"],
+        scaling=params["scaling"] or ("level" if head.is_relative else "std"),
+        seed=params["seed"],
+        encoder="regression" if irregular else "window",
+    )
+    net.adapt(*panel.typical())
+    return net
+
+
+def make_windows(panel: Panel, net: NBeats, training: Training, val_size) -> Windows | IrregularWindows:
+    """Return the training windows; warn of series and observations that they leave out.
+
+    Args:
+        panel: the series.
+        net: the network.
+        training: the settings.
+        val_size: steps or length of time held out at the end of each series, 0 for none.
+    """
+    holdout = val_size and length("val_size", val_size, panel.calendar)
+    arguments = (panel, net.window, net.horizon, training.batch_size, holdout, training.recent)
+    if panel.calendar.freq is not None:
+        windows = Windows(*arguments)
+    else:
+        windows = IrregularWindows(*arguments, max_points=training.max_points)
+        fullest = windows.observations.fullest
+        if fullest > training.max_points:
+            warnings.warn(
+                f"Windows hold up to {fullest} observations; those of more than {training.max_points} are thinned "
+                "evenly. Shorten `lookback`, or raise `Training(max_points=...)`.",
+                DataWarning,
+                stacklevel=3,
+            )
+    if len(windows.unused):
+        warnings.warn(
+            f"{len(windows.unused)} of {panel.num_series} series are too short to learn from, the first is "
+            f"{panel.ids[windows.unused[0]]!r}; they are forecast all the same.",
+            DataWarning,
+            stacklevel=3,
+        )
+    return windows

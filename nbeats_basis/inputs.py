@@ -1,0 +1,50 @@
+"""What a network is called with, as tensors with a member axis, in network units."""
+
+import tensorflow as tf
+
+from nbeats_basis.scaling import last_observed, standardize, window_scale
+
+
+def prepare(inputs, lookbacks: tuple, window: float, horizon: float, scaling: str, typical) -> dict:
+    """Return the tensors that the stacks work on.
+
+    Args:
+        inputs: as for a call of `NBeats`.
+        lookbacks: history of each member, steps or a length of time.
+        window: L, steps of the window where there are no times of its own.
+        horizon: H, steps to forecast where there are no query times.
+        scaling: see `window_scale`.
+        typical: `(2,)` float64, see `window_scale`.
+
+    Returns:
+        dict of `times` `(M or 1, B or 1, L)`, `values` and `observed` `(M, B, L)`, `query_times` `(M or 1, B or 1, H)`,
+        `origin` `(M or 1, B)` or None, `start`, the last value in network units, `shift` and `scale` `(M, B)`.
+    """
+    inputs = inputs if isinstance(inputs, dict) else {"values": inputs}
+    values = _with_members(inputs["values"], "float64")
+    times = inputs.get("times")
+    times = tf.range(1.0 - window, 1)[None, None] if times is None else _with_members(times, "float32")
+    observed = ~tf.math.is_nan(values) & (times > -tf.constant(lookbacks, "float32")[:, None, None])
+    values = tf.where(observed, values, 0)
+    latest = last_observed(values, times, observed)
+    shift, scale = window_scale(values, observed, latest, scaling, typical)
+    values = tf.where(observed, standardize(values, shift, scale), 0)
+    query = inputs.get("query_times")
+    query = tf.range(1, horizon + 1) if query is None else tf.convert_to_tensor(query)
+    origin = inputs.get("origin")
+    return {
+        "times": times,
+        "values": values,
+        "observed": tf.cast(observed, "float32"),
+        "query_times": _with_members(query if len(query.shape) > 1 else query[None], "float32"),
+        "origin": origin if origin is None else _with_members(origin, "float64", 2),
+        "start": last_observed(values, times, observed),
+        "shift": shift,
+        "scale": scale,
+    }
+
+
+def _with_members(tensor, dtype: str, rank: int = 3):
+    """Return the tensor with a member axis of 1 unless it has one."""
+    tensor = tf.cast(tensor, dtype)
+    return tensor if len(tensor.shape) == rank else tensor[None]

@@ -1,0 +1,110 @@
+"""Forecasts, slopes and smooths of a panel, in bounded batches, by functions compiled once."""
+
+import numpy as np
+import tensorflow as tf
+
+from nbeats_basis.model import NBeats
+from nbeats_basis.observations import Observations
+from nbeats_basis.panel import Panel
+from nbeats_basis.queries import Queries
+
+_BATCH = 2048  # windows times members in one batch
+_TIMES = 64  # times asked of each window of a full batch
+
+
+class Predictor:
+    """A network's answers to queries of a panel.
+
+    Args:
+        net: the network.
+        max_points: most observations of a window at irregular times.
+    """
+
+    def __init__(self, net: NBeats, max_points: int):
+        self.net, self.max_points = net, max_points
+        self._functions: dict = {}
+
+    @property
+    def num_traces(self) -> int:
+        """How often a function was traced."""
+        return sum(f.experimental_get_tracing_count() for f in self._functions.values())
+
+    def forecast(self, panel: Panel, queries: Queries, levels: list[float]) -> dict:
+        """Return `mean` `(N,)`, `components` `(N, 1 + C)` and `quantiles` `(N, Q)`.
+
+        Args:
+            panel: the series.
+            queries: N times asked.
+            levels: Q probabilities in (0, 1).
+
+        Raises:
+            ValueError: levels of a point head.
+        """
+        if not levels:
+            return self._answer("forecast", self.net.forecast, panel, queries)
+        if not self.net.head.is_distribution:
+            raise ValueError(
+                "`level` and `quantiles` need a head that gives a distribution, such as `heads.StudentT()`. "
+                f"Received: head={self.net.head!r}"
+            )
+        return self._answer("quantiles", self.net.forecast, panel, queries, tf.constant(levels, "float64"))
+
+    def derivative(self, panel: Panel, queries: Queries, order: int) -> dict:
+        """Return the derivatives of `mean` `(N,)` and `components` `(N, 1 + C)`.
+
+        Args:
+            panel: the series.
+            queries: N times asked.
+            order: order of the derivative, at least 1.
+        """
+        return self._answer(
+            f"derivative {order}", lambda inputs: self.net.derivative(inputs, order), panel, queries
+        )
+
+    def smooth(self, panel: Panel, queries: Queries) -> dict:
+        """Return what the stacks explain at times inside the windows: `mean` `(N,)` and `components` `(N, 1 + C)`.
+
+        Args:
+            panel: the series, of a `Clock`.
+            queries: N times asked, not after the windows' ends.
+        """
+        return self._answer("smooth", self._smooth, panel, queries)
+
+    def _smooth(self, inputs: dict) -> dict:
+        """Add the times asked to the window, not observed, and read them off."""
+        inputs = dict(inputs)
+        query = inputs.pop("query_times")
+        inputs["values"] = tf.concat(
+            [inputs["values"], tf.fill(tf.shape(query), tf.constant(np.nan, "float64"))], 1
+        )
+        inputs["times"] = tf.concat([inputs["times"], tf.cast(query, "float32")], 1)
+        return {key: value[:, -tf.shape(query)[1] :] for key, value in self.net.smooth(inputs).items()}
+
+    def _answer(self, name: str, function, panel: Panel, queries: Queries, *args) -> dict:
+        size = max(1, _BATCH * _TIMES // max(_TIMES, queries.times.shape[-1]) // self.net.members)
+        history = self._history(panel)
+        parts = []
+        for windows, times in queries.batches(size):
+            inputs = {**history(windows), "query_times": tf.constant(times, "float64")}
+            out = self._compiled(name, function, inputs, args)(inputs, *args)
+            parts.append({key: value.numpy() for key, value in out.items()})
+        return {key: queries.collect(np.concatenate([part[key] for part in parts])) for key in parts[0]}
+
+    def _compiled(self, name: str, function, inputs: dict, args):
+        """Return the function compiled for batches of any size; one for times shared by the windows, one for others."""
+        key = (name, inputs["query_times"].shape.rank)
+        if key not in self._functions:
+            spec = {k: tf.TensorSpec([None] * v.shape.rank, v.dtype) for k, v in inputs.items()}
+            if self.net.encoder is None:
+                spec["values"] = tf.TensorSpec((None, self.net.window), tf.float64)
+            signature = [spec, *(tf.TensorSpec([None] * a.shape.rank, a.dtype) for a in args)]
+            self._functions[key] = tf.function(function, input_signature=signature)
+        return self._functions[key]
+
+    def _history(self, panel: Panel):
+        """Return a function of windows' ends that gives the network's inputs."""
+        if self.net.encoder is not None:
+            return Observations(panel, self.net.window, self.max_points).history
+        tails = np.concatenate([panel.tails(self.net.window), np.full((1, self.net.window), np.nan)])
+        series = np.append(panel.series, -1)
+        return lambda windows: {"values": tf.constant(tails[series[windows]])}

@@ -1,0 +1,178 @@
+"""Which times to ask of which windows: a frame of stamps as batches of equal length, and back."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from nbeats_basis.checks import DataError, DataWarning
+from nbeats_basis.panel import Panel, times_of
+
+_LENGTH = 256  # most times asked of a window at once
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Times asked of windows, padded: window r is asked at `times[r]`, for the rows `rows[r]` of a frame.
+
+    Attributes:
+        windows: `(R,)` int64, the observation of the panel that each request's window ends at, -1 for an empty window.
+        times: `(R, H)` float64, time after the window's end, 0 where padded; or `(H,)`, the same of every window.
+        rows: `(R, H)` int64, rows of the frame, -1 where padded.
+    """
+
+    windows: np.ndarray
+    times: np.ndarray
+    rows: np.ndarray
+
+    @classmethod
+    def grid(cls, panel: Panel, times: np.ndarray) -> "Queries":
+        """Return the queries of the same times after every series' last observation, rows in order.
+
+        Args:
+            panel: the series.
+            times: `(H,)`, steps or units of time.
+        """
+        rows = np.arange(panel.num_series * len(times)).reshape(panel.num_series, len(times))
+        return cls(panel.offsets[1:] - 1, times, rows)
+
+    @classmethod
+    def after(cls, panel: Panel, at: pd.DataFrame, horizon: float) -> "Queries":
+        """Return the queries of stamps after the last observation of their series.
+
+        Args:
+            panel: the series.
+            at: frame of series and times. At irregular times a series that the panel does not know gets an empty window
+                that ends at its first stamp, with a warning.
+            horizon: length of the forecasts; later stamps get a warning.
+
+        Raises:
+            DataError: a stamp is before the last observation, or, on a calendar, its series unknown.
+        """
+        series, codes = _locate(panel, at)
+        known, on_calendar = series >= 0, panel.calendar.freq is not None
+        if on_calendar:
+            _refuse(~known, at, panel, "is no series of the history", "Pass its history as `df`.")
+        first = pd.Series(codes).groupby(at[panel.columns.id].to_numpy()).transform("min").to_numpy()
+        starts, last = (
+            np.where(known, panel.starts[series], first),
+            np.where(known, panel.last_steps[series], 0),
+        )
+        times = (codes - starts) / panel.calendar.unit - last
+        _refuse(
+            times < 0,
+            at,
+            panel,
+            "is before the last observation of its series",
+            "Ask `smooth` for times inside the history.",
+        )
+        if not known.all():
+            warnings.warn(
+                f"{len(at[~known][panel.columns.id].unique())} series have no observations, the first is "
+                f"{at[panel.columns.id].iloc[int(known.argmin())]!r}; their forecasts are those of a series "
+                "about which nothing is known, from the first time asked.",
+                DataWarning,
+                stacklevel=4,
+            )
+        if (times > horizon * (1 + 1e-9)).any():
+            unit = "steps" if on_calendar else "units of time"
+            warnings.warn(
+                f"{int((times > horizon).sum())} times lie beyond the span that training covered, {horizon:g} {unit} after "
+                f"the last observation (the furthest {times.max():g}); forecasts there are extrapolated. Fit a longer horizon.",
+                DataWarning,
+                stacklevel=4,
+            )
+        windows = np.where(known, panel.offsets[series + 1] - 1, -1 - _numbers(at[panel.columns.id]))
+        queries = cls._gather(windows, times)
+        return cls(np.maximum(queries.windows, -1), queries.times, queries.rows)
+
+    @classmethod
+    def within(cls, panel: Panel, at: pd.DataFrame, reach: float) -> "Queries":
+        """Return the queries of stamps inside the history, each of a window that sees both sides of it where it can.
+
+        Args:
+            panel: the series.
+            at: frame of series and times.
+            reach: how long after the stamp its window ends, if there are observations.
+
+        Raises:
+            DataError: a stamp is outside the history of its series, or its series unknown.
+        """
+        series, codes = _locate(panel, at)
+        _refuse(series < 0, at, panel, "is no series of the history", "Pass its history as `df`.")
+        times = (codes - panel.starts[series]) / panel.calendar.unit
+        outside = (times < 0) | (times > panel.last_steps[series])
+        _refuse(outside, at, panel, "is outside the history of its series", "Ask `predict` for later times.")
+        spread = 2 * (1 + panel.last_steps.max())  # one increasing axis, the series far apart
+        axis, place = panel.steps + panel.series * spread, times + series * spread
+        last = panel.last_steps[series] + series * spread
+        windows = np.searchsorted(axis, np.minimum(place + reach, last), side="right") - 1
+        windows = np.maximum(windows, np.searchsorted(axis, place))
+        return cls._gather(windows, times - panel.steps[windows])
+
+    @classmethod
+    def _gather(cls, windows: np.ndarray, times: np.ndarray) -> "Queries":
+        """Return the queries of each row's own window and time; a window asked often makes several requests."""
+        order = np.argsort(windows, kind="stable")
+        asked, first, counts = np.unique(windows[order], return_index=True, return_counts=True)
+        place = np.arange(len(order)) - np.repeat(first, counts)
+        length = int(min(_LENGTH, counts.max(initial=1)))
+        requests = -(-counts // length)
+        request = np.repeat(np.cumsum(requests) - requests, counts) + place // length
+        rows = np.full((requests.sum(), length), -1)
+        rows[request, place % length] = order
+        return cls(np.repeat(asked, requests), np.where(rows >= 0, times[rows], 0.0), rows)
+
+    def batches(self, size: int):
+        """Yield windows `(B,)` and times `(B, H)` or `(H,)`.
+
+        Args:
+            size: most windows in a batch.
+        """
+        for start in range(0, len(self.windows), size):
+            part = slice(start, start + size)
+            yield self.windows[part], self.times if self.times.ndim == 1 else self.times[part]
+
+    def collect(self, answers: np.ndarray) -> np.ndarray:
+        """Return the answers in the order of the frame's rows, `(N, ...)`.
+
+        Args:
+            answers: `(R, H, ...)`.
+        """
+        asked = self.rows >= 0
+        collected = np.empty((asked.sum(), *answers.shape[2:]))
+        collected[self.rows[asked]] = answers[asked]
+        return collected
+
+
+def _locate(panel: Panel, at: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return the number of each row's series, -1 where unknown, and of its stamp in the panel's calendar."""
+    columns = panel.columns
+    missing = [c for c in (columns.id, columns.time) if c not in at.columns]
+    if missing or not len(at):
+        raise DataError(
+            f"`at` must have rows, and the columns {columns.id!r} and {columns.time!r}. "
+            f"Received: {len(at)} rows, columns={list(at.columns)}"
+        )
+    series = pd.Index(panel.ids).get_indexer(at[columns.id])
+    stamps = times_of(at, columns, None).reset_index(drop=True)
+    if pd.api.types.is_numeric_dtype(stamps) != pd.api.types.is_numeric_dtype(panel.calendar.dtype):
+        raise DataError(
+            f"`{columns.time}` of `at` must be of the kind of the history's. Received: dtype={stamps.dtype}"
+        )
+    return series, panel.calendar.position(stamps)
+
+
+def _refuse(bad: np.ndarray, at: pd.DataFrame, panel: Panel, what: str, remedy: str) -> None:
+    if bad.any():
+        row = int(bad.argmax())
+        raise DataError(
+            f"`at`: series {at[panel.columns.id].iloc[row]!r} at {panel.columns.time}={at[panel.columns.time].iloc[row]} "
+            f"(row {row}) {what}; {int(bad.sum())} such rows. {remedy}"
+        )
+
+
+def _numbers(column: pd.Series) -> np.ndarray:
+    """Return a number from 1 for each different value."""
+    return 1 + pd.factorize(column)[0]
