@@ -14,6 +14,8 @@ from nbeats_basis.stacks import Generic, Seasonality, Trend
 from nbeats_basis.training import Training
 from nbeats_basis.windows import Windows
 
+_EMPTIED = 1 / 64  # share of training windows whose history is hidden
+
 
 def length(name: str, value, calendar: Calendar | Clock):
     """Return a number of steps of a calendar, or of a clock's units of time.
@@ -62,6 +64,7 @@ def make_network(params: dict, panel: Panel) -> NBeats:
         scaling=params["scaling"] or ("level" if head.is_relative else "std"),
         seed=params["seed"],
         encoder="regression" if irregular else "window",
+        spacing=panel.spacing() if irregular else None,
     )
     net.adapt(*panel.typical())
     return net
@@ -81,7 +84,9 @@ def make_windows(panel: Panel, net: NBeats, training: Training, val_size) -> Win
     if panel.calendar.freq is not None:
         windows = Windows(*arguments)
     else:
-        windows = IrregularWindows(*arguments, max_points=training.max_points)
+        knowable = net.head.is_distribution or net.scaling == "panel"  # a forecast that knows no level
+        emptied = _EMPTIED if knowable else 0.0
+        windows = IrregularWindows(*arguments, max_points=training.max_points, emptied=emptied)
         fullest = windows.observations.fullest
         if fullest > training.max_points:
             warnings.warn(

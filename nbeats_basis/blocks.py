@@ -1,15 +1,17 @@
 """Basis blocks: read the residual of a window, find coefficients, return backcast and forecast."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from nbeats_basis.bases import Basis
 from nbeats_basis.checks import check_choice, check_int
-from nbeats_basis.encoders import encode, encoded_shape
+from nbeats_basis.encoders import encode, encoded_size
 from nbeats_basis.members import MemberDense, MemberLayer
-from nbeats_basis.regression import expand, moments, normal_matrix, precise, solve
+from nbeats_basis.regression import expand, floored, inverse, moments, normal_matrix
 
 COEFFICIENTS = ("proposed", "combined", "regression")
+_PROPOSED = 4.0  # log precision at the start of training: the proposal counts as much as some 50 observations
 
 
 @keras.saving.register_keras_serializable(package="nbeats_basis")
@@ -25,6 +27,9 @@ class BasisBlock(MemberLayer):
       diagonal) together, with a learned precision Lambda per function and member. Lambda -> infinity leaves the
       proposal, theta_0 = 0 the regression. The same theta serves backcast and forecast;
     - "regression": theta_0 = 0 in the above.
+
+    With an encoder's context the network reads, instead of the window's values, the masked regression of the residual on the
+    block's own basis with each coefficient's certainty, and what the encoder says.
 
     Where a head needs more than a location, the network proposes the coefficients of its other parameters.
 
@@ -95,18 +100,26 @@ class BasisBlock(MemberLayer):
             basis.build(shape)
         self.trunk, self.proposal = [], None
         if self._num_proposed():
-            shape = values_shape if context_shape is None else encoded_shape(context_shape)
+            shape = values_shape
+            if context_shape is not None:
+                shape = (*shape[:2], 2 * self._past_basis.num_terms + encoded_size(context_shape))
             for i in range(self.num_layers):
                 self.trunk.append(self._dense(f"layer{i}", self.units, "relu", shape))
                 shape = (*shape[:2], self.units)
             self.proposal = self._dense("proposal", self._num_proposed(), None, shape)
-        if self.coefficients != "proposed":
+        self.log_precision = None
+        if self.coefficients != "proposed" or context_shape is not None:
+            start = _PROPOSED if self.coefficients == "combined" else 0.0
             self.log_precision = self.member_weight(
-                "log_precision", (self.basis.num_terms,), lambda rng, shape: rng.uniform(0, 0, shape)
+                "log_precision", (self._past_basis.num_terms,), lambda rng, shape: np.full(shape, start)
             )
 
+    @property
+    def _past_basis(self) -> Basis:
+        return self.backcast_basis or self.basis
+
     def designs(self, times, observed, query_times, origin=None, order: int = 0) -> dict:
-        """Return the bases at all times, and the factor of the regression: the same for every residual of a window.
+        """Return the bases at all times, and the inverse of the regression: the same for every residual of a window.
 
         Args:
             times: `(M or 1, B or 1, L)`.
@@ -115,28 +128,35 @@ class BasisBlock(MemberLayer):
             origin: absolute time of t = 0, `(M or 1, B)`, for bases of calendar phase. Defaults to None.
             order: order of the forecast's derivative. Defaults to 0.
         """
-        past = (self.backcast_basis or self.basis)(times, origin)
+        past = self._past_basis(times, origin)
         designs = {"past": past, "future": self.basis.derivative(query_times, order, origin)}
-        if self.coefficients != "proposed":
+        if self.log_precision is not None:
             gram = normal_matrix(past, observed)
-            matrix, factor, precision = precise(gram, tf.exp(self.log_precision)[:, None])
-            designs |= {"matrix": matrix, "factor": factor, "precision": precision}
+            precision = floored(gram, tf.exp(self.log_precision)[:, None])
+            inverted = inverse(gram + tf.linalg.diag(precision))
+            designs |= {"inverse": inverted, "precision": precision}
         return designs
 
     def call(self, times, values, observed, query_times, context=None, designs=None):
         """Return backcast and forecast."""
         designs = designs or self.designs(times, observed, query_times)
-        theta = values if context is None else encode(context, values)
+        fitted = None
+        if self.log_precision is not None:
+            fitted = tf.linalg.matvec(designs["inverse"], moments(designs["past"], values))
+        theta = values
+        if context is not None:
+            certainty = 1 - designs["precision"] * tf.linalg.diag_part(designs["inverse"])
+            theta = tf.concat([fitted, certainty, encode(context, values)], axis=-1)
         for dense in self.trunk:
             theta = dense(theta)
         if self.proposal is not None:
             theta = self.proposal(theta)
         if self.coefficients == "proposed":
-            size = (self.backcast_basis or self.basis).num_terms - self.offset
+            size = self._past_basis.num_terms - self.offset
             backcast = expand(designs["past"], self._with_offset(theta[..., :size]))
             theta = theta[..., size:]
         else:
-            location, theta = self._regress(designs, values, theta)
+            location, theta = self._regress(designs, fitted, theta)
             backcast = expand(designs["past"], location)
         size = self.basis.num_terms - self.offset
         curves = [
@@ -145,18 +165,16 @@ class BasisBlock(MemberLayer):
         ]
         return backcast, tf.stack(curves, axis=-1)
 
-    def _regress(self, designs, values, theta):
+    def _regress(self, designs, fitted, theta):
         """Return the location's coefficients `(M, B, K)` and those of all parameters `(M, B, P K)`.
 
-        theta = (Lambda + G)^-1 (Lambda theta_0 + Phi' W r), the same as theta_0 corrected by its residual's regression.
+        theta = (Lambda + G)^-1 (Lambda theta_0 + Phi' W r): the pure regression, and what it leaves of the proposal.
         """
-        size = self.basis.num_terms
-        right, others = moments(designs["past"], values), [theta] if self.num_params > 1 else []
+        size, others = self.basis.num_terms, [theta] if self.num_params > 1 else []
         if self.coefficients == "combined":
-            right += designs["precision"] * theta[..., :size]
+            fitted += tf.linalg.matvec(designs["inverse"], designs["precision"] * theta[..., :size])
             others = [theta[..., size:]]
-        location = solve(designs["matrix"], designs["factor"], right[..., None])[..., 0]
-        return location, tf.concat([location, *others], axis=-1)
+        return fitted, tf.concat([fitted, *others], axis=-1)
 
     def _num_proposed(self) -> int:
         """Return the number of coefficients the network proposes."""

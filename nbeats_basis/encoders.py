@@ -1,71 +1,96 @@
-"""What a block's network reads of a window of irregular times: coefficients, how certain they are, and the spacing."""
+"""What a block's network reads of a window of irregular times: a curve through it, how certain it is, and the spacing."""
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from nbeats_basis.bases import BSpline
 from nbeats_basis.checks import check_positive
-from nbeats_basis.members import MemberLayer
-from nbeats_basis.regression import moments, normal_matrix, precise, solve
 
-_OCTAVES = 6  # the finest interval before the origin is this many halvings of the lookback
+_KNOTS = 128  # most knots
+_RATES = 4  # weights of the spacing's summary
+_SMOOTH, _SMALL = (
+    0.05,
+    0.005,
+)  # weights of the differences and of the values in the regression, in observations
 
 
 @keras.saving.register_keras_serializable(package="nbeats_basis")
-class RegressionEncoder(MemberLayer):
-    r"""Reads windows of any number of observations at any times by a ridge regression on splines that are finer nearer the origin.
+class RegressionEncoder(keras.layers.Layer):
+    r"""Reads windows of any number of observations at any times by a masked regression on broken lines.
 
-    With E the splines at the observed times, W the mask and Lambda a learned precision per spline and member,
+    The knots lie `spacing` apart from the origin on, or grow further apart with age where that would take more than 128.
+    With E the hat functions of the knots at the observed times, W the mask, D the differences of neighbours, lambda = 0.05
+    and epsilon = 0.005,
 
-    - coefficients of a residual r: (Lambda + E' W E)^-1 E' W r;
-    - certainty of each: 1 - Lambda_k [(Lambda + E' W E)^-1]_kk, 0 where the data say nothing, towards 1 where they fix it;
+    - coefficients of a residual r: (E' W E + lambda D' D + epsilon I)^-1 E' W r: a line through the observations, straight
+      across gaps, and falling to zero far from any;
+    - certainty of each: the same regression of a constant 1, 0 where nothing is near, towards 1 where data fix it;
     - spacing: log(1 + sum of exp(t / tau)) over the observations, for tau = lookback / 4^j, j = 0..3.
 
-    The factor of the regression is made once a window; each block's residual then costs two products. Nothing depends
-    on the order of the points or on the number of padded ones.
+    The matrix is tridiagonal, so all this is linear in observations and knots. Nothing depends on the order of the points
+    or on the number of padded ones. On equally spaced times the coefficients are next to the values themselves.
 
     Args:
         lookback: length of the longest window, in units of time.
+        spacing: distance of the knots next to the origin, in units of time.
 
     Call arguments:
         times: `(M or 1, B, L)`, 0 at the origin and not above.
         observed: `(M, B, L)`, 1 where observed, 0 elsewhere.
 
     Returns:
-        dict for `encode`: `design` `(M or 1, B, L, K)`, `matrix` and `factor` `(M, B, K, K)`, `summary` `(M, B, K + 4)`.
+        dict for `encode`: `knot` `(M, B, L)` int32, each time's younger neighbour among all windows' knots, and its
+        distance `share` from it, in [0, 1]; `diagonals` `(M, B, 3, K)` of the matrix; `summary` `(M, B, K + 4)`.
+
+    Source: Eilers & Marx 1996, section 3, with first differences.
     """
 
-    def __init__(self, lookback: float, **kwargs):
-        super().__init__(**kwargs)
-        self.lookback = check_positive("lookback", lookback)
-        self.basis = BSpline(knots=[float(-k) for k in octaves(self.lookback)[::-1]], extrapolate="constant")
-
-    def build(self, times_shape, observed_shape):
-        """Create the precisions."""
-        if self.seeds is None:
-            self.assign_members(range(observed_shape[0]), self.scope)
-        self.basis.build(times_shape)
-        self.log_precision = self.member_weight(
-            "log_precision", (self.basis.num_terms,), lambda rng, shape: np.full(shape, -3.0)
-        )
+    def __init__(self, lookback: float, spacing: float, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.lookback, self.spacing = check_positive("lookback", lookback), check_positive("spacing", spacing)
+        intervals = min(max(1, int(np.ceil(lookback / spacing - 1e-6))), _KNOTS - 1)
+        self.num_knots, self._bend = intervals + 1, _bend(intervals * self.spacing / self.lookback)
 
     def call(self, times, observed):
-        """Return the factor and the summary of the windows."""
-        design = self.basis(times)
-        precision = tf.exp(self.log_precision)[:, None]
-        matrix, factor, precision = precise(normal_matrix(design, observed), precision)
-        inverse = solve(matrix, factor, tf.eye(self.basis.num_terms, batch_shape=tf.shape(observed)[:2]))
-        certainty = 1 - precision * tf.linalg.diag_part(inverse)
-        decay = self.lookback / 4.0 ** np.arange(4)
-        recent = tf.exp(tf.minimum(times, 0.0)[..., None] / tf.constant(decay, times.dtype))
-        spacing = tf.math.log1p(tf.reduce_sum(recent * observed[..., None], axis=2))
-        summary = tf.concat([certainty, spacing], axis=-1)
-        return {"design": design, "matrix": matrix, "factor": factor, "summary": summary}
+        """Return the regression's matrix and the summary of the windows."""
+        place = self._place(-times / self.lookback) * (self.num_knots - 1)
+        left = tf.clip_by_value(tf.floor(place), 0, self.num_knots - 2)
+        share = tf.broadcast_to(tf.clip_by_value(place - left, 0, 1), tf.shape(observed))
+        window = tf.reshape(tf.range(tf.size(observed[..., 0])), tf.shape(observed[..., :1]))
+        knot = window * self.num_knots + tf.cast(left, "int32")
+        regression = {"knot": knot, "share": share, "diagonals": self._diagonals(knot, share, observed)}
+        certainty = _curve(regression, observed)
+        recent, counts = tf.exp(tf.minimum(times / self.lookback, 0.0)), []
+        for _ in range(_RATES):
+            counts.append(tf.reduce_sum(recent * observed, axis=-1))
+            recent = (recent * recent) ** 2
+        return {
+            **regression,
+            "summary": tf.concat([certainty, tf.math.log1p(tf.stack(counts, axis=-1))], axis=-1),
+        }
+
+    def _place(self, age):
+        """Return where an age in lookbacks lies among the knots, from 0 to 1."""
+        return (
+            age if not self._bend else tf.math.log1p(self._bend * tf.maximum(age, 0)) / np.log1p(self._bend)
+        )
+
+    def _diagonals(self, knot, share, observed):
+        """Return the tridiagonal matrix of the regression, as `tf.linalg.tridiagonal_solve` takes it."""
+        other = 1 - share
+        shape = (*observed.shape[:1], tf.shape(observed)[1], self.num_knots)
+        diagonal = _at_knots(knot, observed * other**2, observed * share**2, shape)
+        beside = _at_knots(knot, observed * other * share, None, shape) - _SMOOTH
+        neighbours = np.full(self.num_knots, 2.0, "float32")
+        neighbours[[0, -1]] = 1
+        diagonal += _SMALL + _SMOOTH * neighbours
+        last = tf.one_hot(self.num_knots - 1, self.num_knots)
+        below = tf.roll(beside * (1 - last), 1, axis=-1)
+        return tf.stack([beside * (1 - last), diagonal, below], axis=2)
 
     def get_config(self):
         """Return the constructor's arguments."""
-        return {**super().get_config(), "lookback": self.lookback}
+        return {**super().get_config(), "lookback": self.lookback, "spacing": self.spacing}
 
 
 def encode(context: dict, values):
@@ -75,25 +100,42 @@ def encode(context: dict, values):
         context: of `RegressionEncoder`.
         values: `(M, B, L)`, 0 where not observed.
     """
-    moment = moments(context["design"], values)[..., None]
-    coefficients = solve(context["matrix"], context["factor"], moment)[..., 0]
-    return tf.concat([coefficients, context["summary"]], axis=-1)
+    return tf.concat([_curve(context, values), context["summary"]], axis=-1)
 
 
-def encoded_shape(context_shape: dict) -> tuple:
-    """Return the shape of what `encode` gives.
+def encoded_size(context_shape: dict) -> int:
+    """Return the size of what `encode` gives.
 
     Args:
         context_shape: shapes of a context's tensors.
     """
-    *batch, terms = context_shape["summary"]
-    return (*batch, terms + context_shape["design"][-1])
+    return context_shape["summary"][-1] + context_shape["diagonals"][-1]
 
 
-def octaves(length: float) -> list[float]:
-    """Return 0 and `length` with its halves, quarters, ... in between: knots that are finer nearer 0.
+def _curve(regression: dict, values):
+    """Return the regression of values on the hat functions, `(M, B, K)`."""
+    diagonals = regression["diagonals"]
+    shape = (*values.shape[:1], tf.shape(values)[1], diagonals.shape[-1])
+    share = regression["share"]
+    right = _at_knots(regression["knot"], values * (1 - share), values * share, shape)
+    return tf.linalg.tridiagonal_solve(diagonals, right, diagonals_format="compact", partial_pivoting=False)
 
-    Args:
-        length: the last knot, in units of time.
-    """
-    return [0.0, *(length / 2.0**k for k in range(_OCTAVES, -1, -1))]
+
+def _at_knots(knot, younger, older, shape):
+    """Return sums at the knots of what each time gives to its younger and its older neighbour, `(M, B, K)`."""
+    size, index = shape[0] * shape[1] * shape[2], tf.reshape(knot, [-1])
+    total = tf.math.unsorted_segment_sum(tf.reshape(younger, [-1]), index, size)
+    if older is not None:
+        total += tf.math.unsorted_segment_sum(tf.reshape(older, [-1]), index + 1, size)
+    return tf.reshape(total, shape)
+
+
+def _bend(resolution: float) -> float:
+    """Return b such that log(1 + b x) / log(1 + b) rises 1 / `resolution` times as steeply as x at 0; 0 for 1 and above."""
+    if resolution >= 1 - 1e-6:
+        return 0.0
+    low, high = 1e-6, 1e12
+    for _ in range(200):
+        middle = np.sqrt(low * high)
+        low, high = (middle, high) if np.log1p(middle) / middle > resolution else (low, middle)
+    return float(high)

@@ -37,6 +37,7 @@ class NBeats(keras.Model):
         seed: member k draws weights and windows from seed + k alone. Defaults to 0.
         encoder: what blocks read: "window", the values at the steps, or "regression", see `RegressionEncoder`.
             Defaults to "window".
+        spacing: typical time between observations, for the encoder's finest knots. Defaults to None, a 32nd of the window.
 
     Call arguments:
         inputs: `values` `(B, L)` or `(M, B, L)`, NaN where not observed; on a grid one value a step with the origin
@@ -72,6 +73,7 @@ class NBeats(keras.Model):
         window: int | None = None,
         seed: int = 0,
         encoder: str = "window",
+        spacing: float | None = None,
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
@@ -94,10 +96,9 @@ class NBeats(keras.Model):
             )
         self.scaling = check_choice("scaling", scaling, SCALINGS)
         self.seed = check_int("seed", seed, 0)
-        self.encoder = None
+        self.encoder, self.spacing = None, spacing or self.window / 32
         if not on_grid:
-            self.encoder = RegressionEncoder(self.window)
-            self.encoder.assign_members(self.member_seeds, "encoder")
+            self.encoder = RegressionEncoder(self.window, self.spacing)
         self.typical = self.add_weight((2,), "zeros", "float64", trainable=False, name="typical")
         self.stacks = list(stacks)
         if not self.stacks:
@@ -380,6 +381,7 @@ class NBeats(keras.Model):
             "window": self.window,
             "seed": self.seed,
             "encoder": "regression" if self.encoder else "window",
+            "spacing": self.spacing,
             "name": self.name,
         }
 

@@ -8,8 +8,6 @@ import tensorflow as tf
 from nbeats_basis.checks import DataError
 from nbeats_basis.panel import Panel
 
-# share of training windows whose history is hidden, to learn the forecast that knows nothing
-_EMPTIED = 1 / 64
 _UNKNOWN = tf.constant(np.nan, "float64")
 
 
@@ -95,6 +93,7 @@ class IrregularWindows:
             Defaults to None, all.
         max_points: most observations of a window. Defaults to 256.
         max_queries: most observations of a horizon that a step looks at. Defaults to 32.
+        emptied: share of the windows whose history is hidden, to learn the forecast that knows nothing. Defaults to 0.0.
 
     Raises:
         DataError: no series has an observation and another within the horizon after it.
@@ -110,8 +109,9 @@ class IrregularWindows:
         recent: float | None = None,
         max_points: int = 256,
         max_queries: int = 32,
+        emptied: float = 0.0,
     ):
-        self.batch_size = batch_size
+        self.batch_size, self.emptied = batch_size, emptied
         self.observations = Observations(panel, lookback, max_points)
         rows, series = np.arange(len(panel.values)), panel.series
         stop = panel.last_steps - holdout  # the last time that training may see
@@ -168,7 +168,7 @@ class IrregularWindows:
         origin = tf.gather(self._starts, series) + _scaled(uniform[:, 1], tf.gather(self._sizes, series))
         origin = tf.gather(self._origins, origin)
         inputs = self.observations.history(origin)
-        emptied = uniform[:, 2] < _EMPTIED
+        emptied = uniform[:, 2] < self.emptied
         inputs["values"] = tf.where(emptied[..., None], _UNKNOWN, inputs["values"])
         shift = tf.transpose(uniform[:, 3:], (0, 2, 1))
         query, targets = self.observations.after(

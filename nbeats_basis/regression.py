@@ -1,4 +1,4 @@
-"""Masked ridge regressions of many windows at once, with cheap gradients."""
+"""Masked ridge regressions of many windows at once: one inverse a window, then products."""
 
 import tensorflow as tf
 
@@ -46,40 +46,35 @@ def normal_matrix(design, observed):
     return tf.matmul(design * observed[..., None], design, transpose_a=True)
 
 
-def precise(gram, precision):
-    """Return A = Lambda + gram, its Cholesky factor, and the diagonal of Lambda, raised where it is next to nothing.
+def floored(gram, precision):
+    """Return the precisions, raised where they are next to nothing beside the data's, `(M, B, K)`.
 
-    A jitter that only acts where it is needed: elsewhere the regression is exact. The factor carries no gradient: `solve` brings it to A.
+    A jitter that only acts where it is needed: elsewhere the regression is exact.
 
     Args:
-        gram: `(M, B, K, K)`.
+        gram: Phi' W Phi, `(M, B, K, K)`.
         precision: the diagonal of Lambda, `(M, 1, K)`, positive.
     """
     floor = _FLOOR * tf.linalg.trace(gram)[..., None] / gram.shape[-1]
-    precision = tf.maximum(precision, tf.stop_gradient(floor))
-    matrix = gram + tf.linalg.diag(precision)
-    return matrix, tf.stop_gradient(tf.linalg.cholesky(matrix)), precision
+    return tf.maximum(precision, tf.stop_gradient(floor))
 
 
 @tf.custom_gradient
-def solve(matrix, factor, right):
-    """Return X with A X = B for symmetric positive definite A whose factor is known.
+def inverse(matrix):
+    """Return the inverses of symmetric positive definite matrices, by Cholesky.
 
-    The gradient reuses the factor: with U = A^-1 dX, dB = U and dA = -(U X' + X U') / 2, the symmetric one.
+    With X = A^-1 the gradient is dA = -X dX X, two products.
 
     Args:
         matrix: A, `(..., K, K)`.
-        factor: its Cholesky factor, `(..., K, K)`.
-        right: B, `(..., K, N)`.
     """
-    solution = tf.linalg.cholesky_solve(factor, right)
+    eye = tf.eye(matrix.shape[-1], batch_shape=tf.shape(matrix)[:-2], dtype=matrix.dtype)
+    result = tf.linalg.cholesky_solve(tf.linalg.cholesky(matrix), eye)
 
     def gradient(upstream):
-        u = tf.linalg.cholesky_solve(factor, upstream)
-        outer = tf.matmul(u, solution, transpose_b=True)
-        return -0.5 * (outer + tf.linalg.matrix_transpose(outer)), None, u
+        return -tf.matmul(result, tf.matmul(upstream, result))
 
-    return solution, gradient
+    return result, gradient
 
 
 def _dims(tensor) -> list:

@@ -9,8 +9,9 @@ from nbeats_basis.bases import Basis, BSpline, Fourier, Learned, Polynomial
 from nbeats_basis.blocks import COEFFICIENTS, BasisBlock
 from nbeats_basis.checks import check_choice, check_int
 from nbeats_basis.durations import duration
-from nbeats_basis.encoders import octaves
 from nbeats_basis.members import MemberLayer
+
+_OCTAVES = 6  # the finest interval beside the origin is this many halvings of the span
 
 
 class Stack(MemberLayer):
@@ -372,3 +373,12 @@ class Expansion(Stack):
         basis = config["basis"]
         basis = basis if isinstance(basis, Basis) else keras.saving.deserialize_keras_object(basis)
         return cls(**{**config, "basis": basis})
+
+
+def octaves(length: float) -> list[float]:
+    """Return 0 and `length` with its halves, quarters, ... in between: knots that are finer nearer 0.
+
+    Args:
+        length: the last knot, in units of time.
+    """
+    return [0.0, *(length / 2.0**k for k in range(_OCTAVES, -1, -1))]

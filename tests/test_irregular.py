@@ -65,7 +65,7 @@ def ask(df: pd.DataFrame, times) -> pd.DataFrame:
 
 def test_windows_are_those_of_a_slow_loop(numbers):
     panel = Panel.from_frame(numbers, Columns(), None)
-    windows = IrregularWindows(panel, 20.0, 8.0, batch_size=64, holdout=10.0, recent=25.0)
+    windows = IrregularWindows(panel, 20.0, 8.0, batch_size=64, holdout=10.0, recent=25.0, emptied=1 / 64)
     inputs, targets = windows.draw(3, [0, 1])
     assert inputs["values"].shape[:2] == (2, 64) and targets.shape == inputs["query_times"].shape
     absolute, hidden = inputs["origin"].numpy(), 0
@@ -366,20 +366,28 @@ def test_frames_of_another_kind_are_refused(fitted, stamps, numbers):
         fitted.predict(numbers.assign(ds=numbers.ds.where(numbers.index != 3, np.inf)))
 
 
-def test_the_encoder_is_ridge_with_its_certainty(rng):
-    encoder = RegressionEncoder(30.0)
+@pytest.mark.parametrize(("spacing", "knots"), [(1.0, 31), (0.4, 76), (0.01, 128)])
+def test_the_encoder_is_a_regression_with_its_certainty(rng, spacing, knots):
+    encoder = RegressionEncoder(30.0, spacing)
     times = -np.sort(rng.uniform(0, 30, (1, 2, 9)))[..., ::-1].astype("float32")
+    times[0, 0, -1] = 0
     values, observed = rng.normal(size=(1, 2, 9)).astype("float32"), np.ones((1, 2, 9), "float32")
     observed[0, 1] = 0
     context = encoder(times, observed)
     out = encode(context, tf.constant(values * observed)).numpy()[0]
-    terms = encoder.basis.num_terms
-    design = encoder.basis(times[0, 0].astype("float64")).numpy()
-    matrix = design.T @ design + np.exp(-3) * np.eye(terms)
-    np.testing.assert_allclose(out[0, :terms], np.linalg.solve(matrix, design.T @ values[0, 0]), atol=1e-4)
-    certainty = 1 - np.exp(-3) * np.diag(np.linalg.inv(matrix))
-    np.testing.assert_allclose(out[0, terms : 2 * terms], certainty, atol=1e-4)
-    assert (certainty > -1e-12).all() and (certainty < 1).all()
+    assert out.shape[-1] == 2 * knots + 4
+    age = -times[0, 0].astype("float64")
+    if knots < 128:
+        place = age / 30
+    else:  # denser near the origin: the first knots are 0.01 apart
+        place = np.log1p(encoder._bend * age / 30) / np.log1p(encoder._bend)
+        assert 30 * np.expm1(np.log1p(encoder._bend) / 127) / encoder._bend == pytest.approx(0.01, rel=0.05)
+    design = np.maximum(0, 1 - np.abs(place[:, None] * (knots - 1) - np.arange(knots)))
+    difference = np.diff(np.eye(knots), axis=0)
+    matrix = design.T @ design + 0.05 * difference.T @ difference + 0.005 * np.eye(knots)
+    np.testing.assert_allclose(out[0, :knots], np.linalg.solve(matrix, design.T @ values[0, 0]), atol=1e-4)
+    certainty = np.linalg.solve(matrix, design.T @ np.ones(9))
+    np.testing.assert_allclose(out[0, knots : 2 * knots], certainty, atol=1e-4)
     counts = [np.log1p(np.exp(times[0, 0] / (30 / 4**j)).sum()) for j in range(4)]
-    np.testing.assert_allclose(out[0, 2 * terms :], counts, atol=1e-5)
+    np.testing.assert_allclose(out[0, 2 * knots :], counts, atol=1e-5)
     np.testing.assert_allclose(out[1], 0, atol=1e-6)

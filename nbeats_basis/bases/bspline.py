@@ -1,6 +1,7 @@
 """B-splines, with straight or level continuation outside their span."""
 
 from collections.abc import Sequence
+from math import prod
 
 import keras
 import numpy as np
@@ -60,7 +61,13 @@ class BSpline(Basis):
         self.knots = tuple(float(x) for x in knots)
         if len(self.knots) < 2 or not np.isfinite(self.knots).all() or np.diff(self.knots).min() <= 0:
             raise ValueError(f"`knots`, or the ends of `span`, must increase. Received: {self.knots}")
-        self._tables: dict[int, np.ndarray] = {}
+        widths = np.diff(self.knots)
+        pieces = np.stack(
+            [_interval(np.asarray(self.knots), self.degree, i) for i in range(len(widths))], axis=1
+        )
+        self._start, self._increments = pieces[0, 0], pieces[1:]  # (K,), (degree, intervals, K)
+        ends = np.stack([pieces[1, 0], np.arange(self.degree + 1) @ pieces[:, -1]])
+        self._tangents = ends / widths[[0, -1], None]  # (2, K)
 
     @property
     def num_terms(self) -> int:
@@ -77,41 +84,48 @@ class BSpline(Basis):
     def penalty(self) -> np.ndarray:
         """Second-difference penalty P `(K, K)`: c' P c sums the squared second differences of the coefficients c.
 
-        Differences are divided by the nodes' distances, in units of their mean: straight lines cost nothing.
+        Where the nodes are unequally apart, a second difference is twice the distance of a coefficient from the straight
+        line through its neighbours: straight lines cost nothing.
         """
-        nodes = self.nodes / np.diff(self.nodes).mean()
-        difference = np.eye(self.num_terms)
-        for order in (1, 2):
-            difference = order * np.diff(difference, axis=0) / (nodes[order:] - nodes[:-order])[:, None]
+        gaps = np.diff(self.nodes)
+        before, after = gaps[:-1], gaps[1:]
+        rows = np.arange(len(gaps) - 1)
+        difference = np.zeros((len(rows), self.num_terms))
+        difference[rows, rows] = 2 * after / (before + after)
+        difference[rows, rows + 1] = -2
+        difference[rows, rows + 2] = 2 * before / (before + after)
         return difference.T @ difference
 
     def evaluate(self, times, order: int):
-        """Evaluate the polynomial of the interval each time lies in."""
-        breaks = np.asarray(self.knots)
-        after = ops.cast(times[..., None] >= ops.cast(breaks, times.dtype), times.dtype)
-        one, zero = ops.ones_like(times)[..., None], ops.zeros_like(times)[..., None]
-        piece = ops.concatenate([one, after], axis=-1) - ops.concatenate([after, zero], axis=-1)
-        origins = np.concatenate([breaks[:1], breaks])  # of each interval's own time, and its unit
-        units = np.concatenate([[1.0], np.diff(breaks), [1.0]])
-        table = self._table(order)
-        place = ops.sum(
-            piece * ops.cast(1 / units, times.dtype) * (times[..., None] - ops.cast(origins, times.dtype)),
-            axis=-1,
-        )
-        powers = [ops.ones_like(place)]
-        for _ in range(self.degree):
-            powers.append(powers[-1] * place)
-        local = piece[..., None] * ops.stack(powers, axis=-1)[..., None, :]
-        local = ops.reshape(local, (*ops.shape(times), table.shape[0]))
-        return ops.matmul(local, ops.cast(table, times.dtype))
+        """Add up what each interval contributes on the way to t: a sum of increments, so that nothing cancels.
 
-    def _table(self, order: int) -> np.ndarray:
-        """Return the coefficients of each spline on each interval, the two outside included, `(I (degree + 1), K)`."""
-        if order not in self._tables:
-            self._tables[order] = _pieces(
-                np.asarray(self.knots), self.degree, order, self.extrapolate == "linear"
-            )
-        return self._tables[order]
+        With u_i = clip((t - x_i) / h_i, 0, 1) a spline is its value at the first knot + the sum over the intervals i and
+        the powers d of C[d, i] u_i^d, + its tangent times the way outside the span.
+        """
+        breaks, dtype = np.asarray(self.knots), times.dtype
+        width = np.diff(breaks)
+        place = times[..., None] * ops.cast(1 / width, dtype) - ops.cast(breaks[:-1] / width, dtype)
+        if order == 0:
+            powers = [ops.clip(place, 0.0, 1.0)]
+        else:
+            powers = [ops.cast(ops.logical_and(place >= 0, place < 1), dtype)]
+        for _ in range(max(order, 1), self.degree):
+            powers.append(powers[-1] * place if order else powers[-1] * powers[0])
+        factors = [prod(range(d - order + 1, d + 1)) for d in range(max(order, 1), self.degree + 1)]
+        increments = (
+            self._increments[max(order, 1) - 1 :] * np.reshape(factors, (-1, 1, 1)) / width[:, None] ** order
+        )
+        increments = increments.reshape(-1, self.num_terms)
+        if self.extrapolate == "linear" and order < 2:
+            outside = [ops.minimum(times - breaks[0], 0.0), ops.maximum(times - breaks[-1], 0.0)]
+            if order:
+                outside = [ops.cast(times < breaks[0], dtype), ops.cast(times >= breaks[-1], dtype)]
+            powers.append(ops.stack(outside, axis=-1))
+            increments = np.concatenate([increments, self._tangents])
+        if not len(increments):
+            return ops.zeros_like(place[..., :1]) * ops.cast(self._start, dtype)
+        values = ops.matmul(ops.concatenate(powers, axis=-1), ops.cast(increments, dtype))
+        return values if order else values + ops.cast(self._start, dtype)
 
     def get_config(self):
         """Return the constructor's arguments."""
@@ -125,24 +139,6 @@ class BSpline(Basis):
 
 def _padded(knots: Sequence[float], degree: int) -> np.ndarray:
     return np.concatenate([[knots[0]] * degree, knots, [knots[-1]] * degree])
-
-
-def _pieces(knots: np.ndarray, degree: int, order: int, linear: bool) -> np.ndarray:
-    """Return the polynomials of all splines by intervals, differentiated `order` times in time."""
-    intervals = len(knots) - 1
-    inner = np.stack([_interval(knots, degree, i) for i in range(intervals)])  # (I, degree + 1, K)
-    outer = np.zeros((2, *inner.shape[1:]))
-    outer[0, 0], outer[1, 0] = inner[0, 0], inner[-1].sum(axis=0)
-    if linear:
-        width = np.diff(knots)[[0, -1], None]
-        slopes = np.stack([inner[0, 1], np.arange(degree + 1) @ inner[-1]]) / width
-        outer[:, 1] = slopes
-    pieces = np.concatenate([outer[:1], inner, outer[1:]])
-    units = np.concatenate([[1.0], np.diff(knots), [1.0]])
-    for _ in range(order):
-        lower = np.arange(1, degree + 1)[:, None] * pieces[:, 1:] / units[:, None, None]
-        pieces = np.concatenate([lower, np.zeros_like(pieces[:, :1])], axis=1)
-    return pieces.reshape(-1, inner.shape[-1])
 
 
 def _interval(knots: np.ndarray, degree: int, i: int) -> np.ndarray:

@@ -84,44 +84,34 @@ class Fourier(Basis):
             )
 
     def evaluate_from(self, times, order: int, origin):
-        """Evaluate by recurrence; each derivative advances the phase by a quarter turn."""
-        turns = self._turns(times, origin)
-        angle = 2 * np.pi * (turns - ops.round(turns))
-        first, parts = (ops.cos(angle), ops.sin(angle)), []
-        for i, count in enumerate(self.harmonics):
-            c, s = (f[..., i] for f in first)
-            cos, sin = [c][:count], [s][:count]
-            for _ in range(1, count):
-                cos, sin = [*cos, cos[-1] * c - sin[-1] * s], [*sin, sin[-1] * c + cos[-1] * s]
-            for _ in range(order % 4):
-                cos, sin = [-f for f in sin], cos
-            parts += [*cos, *sin]
-        if not parts:
-            return first[0][..., :0]
-        values = ops.stack(parts, axis=-1)
-        return values * self._speeds(times.dtype) ** order if order else values
-
-    def _turns(self, times, origin):
-        """Return the first harmonics' phases in turns, `(..., T, periods)`."""
-        turns = (times - self.origin)[..., None] * self._rates(times.dtype)
+        """Evaluate in closed form; each derivative advances the phase by a quarter turn."""
+        rates = self._rates(times.dtype)
+        turns = (times - self.origin)[..., None] * rates
         if self.phase == "calendar" and origin is not None:  # in float64: the origin may be decades away
             start = ops.cast(origin, "float64")[..., None, None] * self._rates("float64")
             turns += ops.cast(start - ops.floor(start), times.dtype)
-        return turns
+        angle = 2 * np.pi * (turns - ops.round(turns))
+        cos, sin = ops.cos(angle), ops.sin(angle)
+        for _ in range(order % 4):
+            cos, sin = -sin, cos
+        if order:
+            speeds = (2 * np.pi * rates) ** order
+            cos, sin = cos * speeds, sin * speeds
+        parts, first = [], 0
+        for count in self.harmonics:
+            parts += [cos[..., first : first + count], sin[..., first : first + count]]
+            first += count
+        return ops.concatenate(parts, axis=-1) if parts else cos
 
     def _rates(self, dtype):
-        """Return turns per unit of time, `(periods,)`, or `(M, 1, 1, periods)` where learned by members."""
-        rates = ops.cast(1 / self._lengths, dtype)
+        """Return each harmonic's turns per unit of time, `(n,)`, or `(M, 1, 1, n)` where learned by members."""
+        index = np.repeat(np.arange(len(self.periods)), self.harmonics)
+        multiple = np.concatenate([np.arange(1, n + 1) for n in self.harmonics] or [np.zeros(0)])
+        rates = ops.cast(multiple / self._lengths[index], dtype)
         if not self.learnable:
             return rates
-        rates = rates * ops.exp(-ops.cast(self.log_factor, dtype))
+        rates = rates * ops.exp(-ops.cast(ops.take(self.log_factor, index, axis=-1), dtype))
         return rates if self.seeds is None else rates[:, None, None, :]
-
-    def _speeds(self, dtype):
-        """Return each function's angular frequency, the last axis of size K."""
-        multiple = np.concatenate([np.tile(np.arange(1, n + 1), 2) for n in self.harmonics])
-        index = np.repeat(np.arange(len(self.periods)), 2 * np.asarray(self.harmonics))
-        return ops.take(self._rates(dtype), index, axis=-1) * ops.cast(2 * np.pi * multiple, dtype)
 
     def get_config(self):
         """Return the constructor's arguments."""
