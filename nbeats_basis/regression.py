@@ -2,9 +2,8 @@
 
 import tensorflow as tf
 
-_FLOOR = (
-    1e-5  # of a precision, relative to the mean diagonal of the normal matrix: float32 can factorise no less
-)
+# of a precision, relative to the mean diagonal of the normal matrix: float32 can invert no less
+_FLOOR = 1e-4
 
 
 def expand(design, theta):
