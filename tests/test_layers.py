@@ -5,7 +5,7 @@ import pytest
 from layer_checks import run_layer_checks
 
 import nbeats_basis as nb
-from nbeats_basis.bases import Fourier, Learned, Polynomial
+from nbeats_basis.bases import DampedSinusoid, Fourier, Implicit, Learned, Polynomial
 
 TIMES = np.linspace(-8, 5, 21).astype("float32")
 WINDOW = [
@@ -19,6 +19,8 @@ LAYERS = {
     "fourier": (lambda: Fourier([5, 7.5], harmonics=2, learnable=True), [TIMES]),
     "learned": (lambda: Learned(3, nodes=range(-8, 6)), [TIMES]),
     "concatenate": (lambda: Polynomial(1) + Learned(2, nodes=range(5)), [TIMES]),
+    "damped": (lambda: DampedSinusoid(2, span=(-8, 5)), [TIMES]),
+    "implicit": (lambda: Implicit(3, units=8, span=(-8, 5)), [TIMES]),
     "block": (
         lambda: nb.BasisBlock(Polynomial(2, span=(-10, 5)), units=8, coefficients="combined", num_params=3),
         WINDOW,
