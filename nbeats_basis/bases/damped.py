@@ -111,10 +111,11 @@ class DampedSinusoid(Basis):
         """Return frequencies and decays, `(atoms,)` or `(M, 1, 1, atoms)`."""
         if not self.learnable:
             return ops.cast(np.asarray(self.frequencies), dtype), ops.cast(np.asarray(self.decays), dtype)
-        rates = ops.cast(ops.abs(self.rates), dtype) / self.length
-        if self.seeds is None:
-            return rates[0], rates[1]
-        return rates[:, 0][:, None, None, :], rates[:, 1][:, None, None, :]
+        rates = ops.cast(self.rates, dtype) / self.length
+        rates = rates if self.seeds is None else rates[:, :, None, None, :]
+        frequency, decay = ops.unstack(rates, axis=-2 if self.seeds is None else 1)
+        # never below 0, where it would grow; the gradient passes, so that a decay of 0 is not stuck there
+        return ops.abs(frequency), decay + ops.stop_gradient(ops.relu(decay) - decay)
 
     def get_config(self):
         """Return the constructor's arguments."""
