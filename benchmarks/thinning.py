@@ -7,7 +7,7 @@
 - prophet: Prophet with yearly seasonality on the rows left.
 
 Ours are trained on the panel's own measure; four members; settings were chosen on `--validate`, the last horizon of the training
-part. `irregular` trains a horizon of 36 months, for the gap before the months asked.
+part. `irregular` trains as long a horizon as 95 % of the series are asked for, the gap after their last row included.
 
 python benchmarks/thinning.py --validate
 python benchmarks/thinning.py --peers .venv-peers/bin/python
@@ -32,7 +32,6 @@ from metrics import mape, smape
 
 import nbeats_basis as nb
 
-HORIZON = 36.0
 PEERS = ("nbeats", "prophet")
 
 
@@ -57,7 +56,9 @@ def ours(method: str, rows, full, at, horizon: int, head, seed: int) -> np.ndarr
     """Return the forecasts of one of this package's methods."""
     if method == "irregular":
         lookback = [float(k * horizon) for k in (2, 3, 4, 5)]
-        forecaster = nb.Forecaster(HORIZON, lookback, None, stacks("combined"), head, seed=seed)
+        asked = at.groupby("unique_id").ds.max() - rows.groupby("unique_id").ds.max()
+        longest = float(np.quantile(asked, 0.95))
+        forecaster = nb.Forecaster(longest, lookback, None, stacks("combined"), head, seed=seed)
     else:
         forecaster = nb.Forecaster(horizon, freq=1, stacks=stacks("proposed"), head=head, seed=seed)
     with warnings.catch_warnings():
@@ -68,12 +69,12 @@ def ours(method: str, rows, full, at, horizon: int, head, seed: int) -> np.ndarr
         return forecaster.predict(at=at).NBeatsBasis.to_numpy()
 
 
-def peer(method: str, python: str, rows, full, at) -> tuple[np.ndarray, dict]:
-    """Return the forecasts of a peer in its own environment, and what it says of itself."""
+def peer_forecast(method: str, python: str, train, at) -> tuple[np.ndarray, dict]:
+    """Return the forecasts of a peer in its own environment, and what it says of itself; times are stamps."""
     with tempfile.TemporaryDirectory() as folder:
         paths = [str(Path(folder) / name) for name in ("train.csv", "at.csv", "out.csv")]
-        for path, frame in zip(paths, (full if method == "nbeats" else rows, at), strict=False):
-            frame.assign(ds=_months(frame.ds)).to_csv(path, index=False)
+        for path, frame in zip(paths, (train, at), strict=False):
+            frame.to_csv(path, index=False)
         script = Path(__file__).parent / "peers" / "run.py"
         done = subprocess.run(
             [python, str(script), method, *paths], capture_output=True, text=True, check=False
@@ -81,7 +82,7 @@ def peer(method: str, python: str, rows, full, at) -> tuple[np.ndarray, dict]:
         if done.returncode:
             raise RuntimeError(done.stderr[-2000:])
         table = pd.read_csv(paths[2], parse_dates=["ds"])
-    asked = at.assign(ds=_months(at.ds)).merge(table, on=["unique_id", "ds"], how="left")
+    asked = at.merge(table, on=["unique_id", "ds"], how="left")
     return asked.yhat.to_numpy(), json.loads(done.stdout.splitlines()[-1])
 
 
@@ -107,7 +108,8 @@ def run(dataset: str, share: float, options) -> dict:
         print(f"{dataset} {share:.0%} {method}", file=sys.stderr, flush=True)
         begin = time.perf_counter()
         if method in PEERS:
-            forecast, about = peer(method, options.peers, rows, full, at)
+            frames = (f.assign(ds=_months(f.ds)) for f in (full if method == "nbeats" else rows, at))
+            forecast, about = peer_forecast(method, options.peers, *frames)
             result |= {k: v for k, v in about.items() if k != "seconds"}
         else:
             head = nb.heads.Point(measure.__name__)

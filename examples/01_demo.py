@@ -31,8 +31,8 @@ def forecast(name: str, horizon: int, season: int, training: nb.Training, folder
     figure = forecaster.plot()
     for ax, series in zip(figure.axes, table.unique_id.unique(), strict=False):
         held = test[test.unique_id == series]
-        ax.plot(held.ds, held.y, "C3.", markersize=4, label="held out")
-    figure.axes[0].legend(frameon=False, loc="upper left")
+        dots = ax.plot(held.ds, held.y, "C3.", markersize=4)
+    figure.legend(dots, ["held out"], frameon=False, loc="outside upper right")
     figure.savefig(folder / f"{name}_forecast.png", dpi=110)
     forecaster.plot_components().savefig(folder / f"{name}_components.png", dpi=110)
     return forecaster

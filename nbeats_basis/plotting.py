@@ -33,8 +33,9 @@ def plot_forecast(history: pd.DataFrame, forecast: pd.DataFrame, columns: Column
             shade = ("C0", 0.2 + 0.3 * i / len(level))
             ax[0].fill_between(future[columns.time], low, high, color=shade, lw=0, label=f"{width:g} %")
         ax[0].set_title(str(name), loc="left")
-    next(iter(axes.values()))[0].legend(frameon=False, loc="upper left")
-    return figure
+    handles = next(iter(axes.values()))[0].get_legend_handles_labels()
+    figure.legend(*handles, frameon=False, loc="outside upper left", ncols=2 + len(level))
+    return _with_few_dates(figure)
 
 
 def plot_components(components: pd.DataFrame, columns: Columns, alias: str):
@@ -59,6 +60,17 @@ def plot_components(components: pd.DataFrame, columns: Columns, alias: str):
             )
             ax.set_ylabel("forecast" if name == alias else name)
         column[0].set_title(str(series), loc="left")
+    return _with_few_dates(figure)
+
+
+def _with_few_dates(figure):
+    """Return the figure with short labels of dates that do not touch."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    for ax in figure.axes:
+        if isinstance(ax.xaxis.get_major_locator(), AutoDateLocator):
+            ax.xaxis.set_major_locator(AutoDateLocator(maxticks=6))
+            ax.xaxis.set_major_formatter(ConciseDateFormatter(ax.xaxis.get_major_locator()))
     return figure
 
 
@@ -71,7 +83,6 @@ def _panels(series, rows: int):
     shape = (rows, len(series)) if wide else (len(series), 1)
     figure = Figure(figsize=(4.5 * shape[1] + 3 * (not wide), 1.9 * shape[0] + 1.2), layout="constrained")
     grid = figure.subplots(*shape, squeeze=False)
-    figure.autofmt_xdate()
     for ax in grid.ravel():
         ax.spines[["top", "right"]].set_visible(False)
     return figure, {name: grid[:, i] if wide else grid[i] for i, name in enumerate(series)}
