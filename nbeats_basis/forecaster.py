@@ -231,7 +231,7 @@ class Forecaster:
     def smooth(self, at: pd.DataFrame, df: pd.DataFrame | None = None) -> pd.DataFrame:
         """Return what the stacks explain of the history at any times inside it, with components; for irregular times.
 
-        A time is read from a window that goes on after it for half the shortest lookback, where there are observations.
+        A time is read from windows that go on after it for half the shortest lookback, where there are observations.
 
         Args:
             at: frame of series and times, in any order.
@@ -247,7 +247,7 @@ class Forecaster:
                 f"`smooth` is for irregular times: fit with freq=None. Received: freq={self.freq_!r}"
             )
         queries = Queries.within(panel, at, min(self._model.lookbacks) / 2)
-        return self._with_components(self._rows(at), self._predictor.smooth(panel, queries))
+        return self._with_components(self._rows(at), self._predictor.smooth(panel, *queries))
 
     def plot(
         self, df: pd.DataFrame | None = None, ids: Sequence | None = None, level: Sequence[float] = (80, 95)

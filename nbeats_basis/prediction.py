@@ -61,14 +61,20 @@ class Predictor:
             f"derivative {order}", lambda inputs: self.net.derivative(inputs, order), panel, queries
         )
 
-    def smooth(self, panel: Panel, queries: Queries) -> dict:
+    def smooth(self, panel: Panel, first: Queries, second: Queries, share: np.ndarray) -> dict:
         """Return what the stacks explain at times inside the windows: `mean` `(N,)` and `components` `(N, 1 + C)`.
 
         Args:
             panel: the series, of a `Clock`.
-            queries: N times asked, not after the windows' ends.
+            first: N times asked, not after the windows' ends.
+            second: the same times, asked of other windows.
+            share: `(N,)`, of the second in the answer.
         """
-        return self._answer("smooth", self._smooth, panel, queries)
+        answers = [self._answer("smooth", self._smooth, panel, queries) for queries in (first, second)]
+        return {
+            k: v + np.reshape(share, (-1, *[1] * (v.ndim - 1))) * (answers[1][k] - v)
+            for k, v in answers[0].items()
+        }
 
     def _smooth(self, inputs: dict) -> dict:
         """Add the times asked to the window, not observed, and read them off."""

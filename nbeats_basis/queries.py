@@ -88,13 +88,19 @@ class Queries:
         return cls(np.maximum(queries.windows, -1), queries.times, queries.rows)
 
     @classmethod
-    def within(cls, panel: Panel, at: pd.DataFrame, reach: float) -> "Queries":
-        """Return the queries of stamps inside the history, each of a window that sees both sides of it where it can.
+    def within(cls, panel: Panel, at: pd.DataFrame, reach: float) -> tuple["Queries", "Queries", np.ndarray]:
+        """Return the queries of stamps inside the history, each of two windows that see both sides of it where they can.
+
+        The windows end at the observations before and after the stamp + `reach`; the share of the second rises from 0 to
+        1 between them, so that answers are continuous in time.
 
         Args:
             panel: the series.
             at: frame of series and times.
-            reach: how long after the stamp its window ends, if there are observations.
+            reach: how long after the stamp its windows end, if there are observations.
+
+        Returns:
+            the queries of the first windows, those of the second, and the second's share, `(N,)`.
 
         Raises:
             DataError: a stamp is outside the history of its series, or its series unknown.
@@ -106,10 +112,12 @@ class Queries:
         _refuse(outside, at, panel, "is outside the history of its series", "Ask `predict` for later times.")
         spread = 2 * (1 + panel.last_steps.max())  # one increasing axis, the series far apart
         axis, place = panel.steps + panel.series * spread, times + series * spread
-        last = panel.last_steps[series] + series * spread
-        windows = np.searchsorted(axis, np.minimum(place + reach, last), side="right") - 1
-        windows = np.maximum(windows, np.searchsorted(axis, place))
-        return cls._gather(windows, times - panel.steps[windows])
+        target = np.minimum(place + reach, panel.last_steps[series] + series * spread)
+        first = np.searchsorted(axis, target, side="right") - 1
+        first = np.maximum(first, np.searchsorted(axis, place))
+        second = np.minimum(first + 1, panel.offsets[series + 1] - 1)
+        share = np.clip((target - axis[first]) / np.maximum(axis[second] - axis[first], 1e-300), 0, 1)
+        return *(cls._gather(w, times - panel.steps[w]) for w in (first, second)), share
 
     @classmethod
     def _gather(cls, windows: np.ndarray, times: np.ndarray) -> "Queries":

@@ -275,6 +275,15 @@ def test_a_line_is_forecast_smoothed_and_differentiated(numbers):
     np.testing.assert_allclose(forecaster.smooth(inside).NBeatsBasis, 2 + 0.25 * inside.ds, atol=0.1)
 
 
+def test_smooths_are_continuous(fitted, numbers):
+    times = np.arange(20, 30, 1 / 128)
+    curve = fitted.smooth(pd.DataFrame({"unique_id": "S2", "ds": times}))
+    coarse = np.abs(np.diff(curve.iloc[::4, 2:], axis=0)).max()
+    assert (
+        np.abs(np.diff(curve.iloc[:, 2:], axis=0)).max() < 0.6 * coarse
+    )  # a jump would be as high in finer steps
+
+
 def test_smoothing_reads_both_sides(fitted, numbers):
     at = pd.DataFrame({"unique_id": "S2", "ds": [30.0, 31.0]})
     plain = fitted.smooth(at)
