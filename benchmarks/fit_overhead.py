@@ -28,7 +28,7 @@ def main() -> None:
     )
     net.compile(keras.optimizers.Adam(1e-3), steps_per_execution=10)
     windows = Windows(panel, 48, 12, batch_size=128)
-    net._use_source(windows)
+    net._train_source = windows
 
     @tf.function
     def bare(step):

@@ -1,0 +1,89 @@
+"""What a block costs at irregular times: its training step beside that of a classical block of the same width on a grid.
+
+Batch 1024, windows of 72 points, 18 times asked, 16 functions, 8 members; forward, backward and Adam, compiled, in turn, medians:
+
+- classical: coefficients proposed by the network from the 72 values of a shared grid;
+- combined: other times in every window; the encoder and the block's own regression are part of the step;
+- regression: the same times, no network.
+
+python benchmarks/regression_speed.py --widths 128 256 512
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import nbeats_basis as nb
+from nbeats_basis.encoders import RegressionEncoder
+
+MEMBERS, BATCH, POINTS, ASKED = 8, 1024, 72, 18
+
+
+def make_step(kind: str, width: int):
+    """Return a compiled training step of one block."""
+    rng = np.random.default_rng(0)
+    shape = (MEMBERS, BATCH, POINTS)
+    values = tf.constant(rng.normal(size=shape), "float32")
+    observed = tf.ones(shape)
+    target = tf.constant(rng.normal(size=(MEMBERS, BATCH, ASKED)), "float32")
+    basis = nb.bases.Polynomial(1, span=(-POINTS, ASKED)) + nb.bases.Fourier([POINTS / 2, 12.0], [4, 3])
+    if kind == "classical":
+        encoder = None
+        times, query = tf.range(1.0 - POINTS, 1)[None, None], tf.range(1.0, ASKED + 1)[None, None]
+    else:
+        encoder = RegressionEncoder(float(POINTS), 1.0)
+        times = tf.constant(-np.sort(rng.uniform(0, POINTS, shape))[..., ::-1], "float32")
+        query = tf.constant(rng.uniform(0, ASKED, target.shape), "float32")
+    coefficients = "proposed" if kind == "classical" else kind
+    block = nb.BasisBlock(basis, units=width, coefficients=coefficients)
+    context = None if kind != "combined" else encoder(times, observed)
+    block(times, values, observed, query, context=context)
+    optimizer = keras.optimizers.Adam(1e-3)
+    optimizer.build(block.trainable_variables)
+
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            context = None if kind != "combined" else encoder(times, observed)
+            backcast, forecast = block(times, values, observed, query, context=context)
+            loss = tf.reduce_mean((forecast[..., 0] - target) ** 2) + tf.reduce_mean((values - backcast) ** 2)
+        weights = [v.value for v in block.trainable_variables]
+        optimizer.apply(tape.gradient(loss, weights, unconnected_gradients="zero"), block.trainable_variables)
+        return loss
+
+    return step
+
+
+def main() -> None:
+    """Print one JSON line a width, the versions first."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--widths", nargs="+", type=int, default=[128, 256, 512])
+    parser.add_argument("--repeats", type=int, default=15)
+    options = parser.parse_args()
+    versions = {m.__name__: m.__version__ for m in (nb, keras, tf, np)}
+    print(json.dumps({**versions, "python": platform.python_version()}))
+    for width in options.widths:
+        steps = {kind: make_step(kind, width) for kind in ("classical", "combined", "regression")}
+        times = {kind: [] for kind in steps}
+        for repeat in range(options.repeats + 2):
+            for kind, step in steps.items():
+                begin = time.perf_counter()
+                step().numpy()
+                if repeat > 1:  # the first trace
+                    times[kind].append(time.perf_counter() - begin)
+        medians = {kind: statistics.median(each) for kind, each in times.items()}
+        result = {"width": width} | {f"{kind}_ms": round(1e3 * m, 1) for kind, m in medians.items()}
+        ratios = {f"{kind}_ratio": round(m / medians["classical"], 2) for kind, m in medians.items()}
+        print(json.dumps(result | ratios), flush=True)
+
+
+if __name__ == "__main__":
+    main()
