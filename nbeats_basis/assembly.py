@@ -87,14 +87,7 @@ def make_windows(panel: Panel, net: NBeats, training: Training, val_size) -> Win
         knowable = net.head.is_distribution or net.scaling == "panel"  # a forecast that knows no level
         emptied = _EMPTIED if knowable else 0.0
         windows = IrregularWindows(*arguments, max_points=training.max_points, emptied=emptied)
-        fullest = windows.observations.fullest
-        if fullest > training.max_points:
-            warnings.warn(
-                f"Windows hold up to {fullest} observations; those of more than {training.max_points} are thinned "
-                "evenly. Shorten `lookback`, or raise `Training(max_points=...)`.",
-                DataWarning,
-                stacklevel=3,
-            )
+        windows.observations.warn_if_thinned(windows.origins, training.max_points, stacklevel=3)
     if len(windows.unused):
         warnings.warn(
             f"{len(windows.unused)} of {panel.num_series} series are too short to learn from, the first is "

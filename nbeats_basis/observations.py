@@ -1,11 +1,12 @@
 """Windows of irregular times: as many observations as came, padded; drawn inside the compiled step from flat arrays."""
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from nbeats_basis.checks import DataError
+from nbeats_basis.checks import DataError, DataWarning
 from nbeats_basis.panel import Panel
 
 _UNKNOWN = tf.constant(np.nan, "float64")
@@ -29,11 +30,28 @@ class Observations:
         )
         self._reach = span + 0.5
         counts = np.arange(len(series)) - self.first + 1
-        self.fullest = int(counts.max(initial=1))
-        self.max_points = min(max_points, self.fullest)
+        self.counts = counts  # observations of the window that ends at each row
+        self.max_points = int(min(max_points, counts.max(initial=1)))
         absolute = panel.starts[series] / panel.calendar.unit + panel.steps
         self._values, self._times = tf.constant(panel.values), tf.constant(panel.steps)
         self._absolute, self._counts = tf.constant(absolute), tf.constant(counts.astype("int64"))
+
+    def warn_if_thinned(self, rows: np.ndarray, max_points: int, stacklevel: int) -> None:
+        """Warn if windows hold more observations than are read of them.
+
+        Args:
+            rows: `(R,)`, the windows' ends.
+            max_points: most observations read.
+            stacklevel: as that of `warnings.warn`, from the caller on.
+        """
+        fullest = self.counts[rows].max(initial=0)
+        if fullest > max_points:
+            warnings.warn(
+                f"Windows hold up to {fullest} observations; those of more than {max_points} are thinned evenly. "
+                "Shorten `lookback`, or raise `Training(max_points=...)`.",
+                DataWarning,
+                stacklevel=stacklevel + 1,
+            )
 
     def until(self, horizon: float) -> np.ndarray:
         """Return the last row of each observation's series at most `horizon` after it, `(N,)`.
@@ -134,6 +152,7 @@ class IrregularWindows:
         used, starts = np.unique(series[usable], return_index=True)
         self.unused = np.setdiff1d(np.arange(panel.num_series), used)
         self.max_queries = int(min(max_queries, ahead.max()))
+        self.origins = origins
         self._origins, self._ahead = tf.constant(origins), tf.constant(np.maximum(ahead, 0))
         self._starts = tf.constant(starts.astype("int64"))
         self._sizes = tf.constant(np.diff(np.append(starts, origins.size)).astype("int64"))

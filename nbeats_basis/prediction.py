@@ -88,7 +88,7 @@ class Predictor:
 
     def _answer(self, name: str, function, panel: Panel, queries: Queries, *args) -> dict:
         size = max(1, _BATCH * _TIMES // max(_TIMES, queries.times.shape[-1]) // self.net.members)
-        history = self._history(panel)
+        history = self._history(panel, queries)
         parts = []
         for windows, times in queries.batches(size):
             inputs = {**history(windows), "query_times": tf.constant(times, "float64")}
@@ -107,10 +107,13 @@ class Predictor:
             self._functions[key] = tf.function(function, input_signature=signature)
         return self._functions[key]
 
-    def _history(self, panel: Panel):
+    def _history(self, panel: Panel, queries: Queries):
         """Return a function of windows' ends that gives the network's inputs."""
         if self.net.encoder is not None:
-            return Observations(panel, self.net.window, self.max_points).history
+            observations = Observations(panel, self.net.window, self.max_points)
+            asked = queries.windows[queries.windows >= 0]
+            observations.warn_if_thinned(asked, self.max_points, stacklevel=5)
+            return observations.history
         tails = np.concatenate([panel.tails(self.net.window), np.full((1, self.net.window), np.nan)])
         series = np.append(panel.series, -1)
         return lambda windows: {"values": tf.constant(tails[series[windows]])}

@@ -112,9 +112,12 @@ def test_full_windows_are_thinned_evenly_and_said_so(fitted):
     values = observations.history(np.array([2999]))["values"].numpy()[0]
     assert values[0] == 2999 and values.shape == (100,) and set(np.diff(values)) == {-20.0}
     with pytest.warns(nb.DataWarning, match="up to 200[01] observations; those of more than 100"):
-        irregular(lookback=20.0, training=nb.Training(steps=2, epochs=1, batch_size=8, max_points=100)).fit(
-            df, verbose=0
-        )
+        thinned = irregular(
+            lookback=20.0, training=nb.Training(steps=2, epochs=1, batch_size=8, max_points=100)
+        ).fit(df, verbose=0)
+    with pytest.warns(nb.DataWarning, match="thinned evenly") as caught:
+        thinned.predict()
+    assert caught[0].filename == __file__
 
 
 def test_absent_missing_and_shuffled_rows_are_one(fitted, numbers, rng):
