@@ -1,6 +1,6 @@
 """Forecasts as sums of basis expansions of continuous time: N-BEATS for Keras 3 and TensorFlow."""
 
-from nbeats_basis import bases, datasets, heads, synthetic
+from nbeats_basis import bases, datasets, heads, sparse, synthetic
 from nbeats_basis._version import __version__
 from nbeats_basis.blocks import BasisBlock
 from nbeats_basis.checks import DataError, DataWarning, NotFittedError, TrainingWarning
@@ -27,5 +27,6 @@ __all__ = [
     "bases",
     "datasets",
     "heads",
+    "sparse",
     "synthetic",
 ]

@@ -1,0 +1,112 @@
+"""Proximal maps: argmin over z of (z - x)^2 / 2 + threshold * penalty(z), elementwise or by groups."""
+
+import tensorflow as tf
+
+
+def soft_threshold(codes, threshold):
+    """Return sign(x) max(|x| - threshold, 0), the proximal map of |x|.
+
+    Args:
+        codes: `(..., K)`.
+        threshold: at least 0, broadcast to the codes.
+    """
+    return tf.sign(codes) * tf.nn.relu(tf.abs(codes) - threshold)
+
+
+def nonnegative_threshold(codes, threshold):
+    """Return max(x - threshold, 0), the proximal map of |x| where x >= 0 is asked.
+
+    Args:
+        codes: `(..., K)`.
+        threshold: at least 0, broadcast to the codes.
+    """
+    return tf.nn.relu(codes - threshold)
+
+
+def firm_threshold(codes, threshold, gamma):
+    """Return the proximal map of the minimax concave penalty: soft near the threshold, none from gamma threshold on.
+
+    Args:
+        codes: `(..., K)`.
+        threshold: at least 0, broadcast to the codes.
+        gamma: above 1, where shrinkage has ended, in thresholds.
+
+    Source: Zhang 2010, MCP; Gao & Bruce 1997, firm shrinkage.
+    """
+    return tf.where(
+        tf.abs(codes) > gamma * threshold, codes, soft_threshold(codes, threshold) * gamma / (gamma - 1)
+    )
+
+
+def group_threshold(codes, threshold, groups):
+    """Return the codes with the norm of each group shrunk by the threshold: directions, and so phases, stay.
+
+    Args:
+        codes: `(..., K)`.
+        threshold: at least 0, `(..., groups)` or scalar.
+        groups: `(K, groups)`, 1 where a code belongs to a group, each code to one.
+    """
+    norms = group_norms(codes, groups)
+    factor = tf.nn.relu(
+        1 - tf.math.divide_no_nan(tf.broadcast_to(tf.cast(threshold, norms.dtype), tf.shape(norms)), norms)
+    )
+    return codes * tf.linalg.matvec(groups, factor)
+
+
+def group_norms(codes, groups):
+    """Return the Euclidean norm of each group, `(..., groups)`, with a gradient of 0 at 0.
+
+    Args:
+        codes: `(..., K)`.
+        groups: `(K, groups)`, 1 where a code belongs to a group.
+    """
+    squares = tf.linalg.matvec(groups, codes**2, transpose_a=True)
+    safe = tf.where(squares > 0, squares, 1)
+    return tf.where(squares > 0, tf.sqrt(safe), 0)
+
+
+def support_threshold(codes, threshold, share):
+    """Return soft thresholding, from which the largest codes are exempt: those above the threshold and among the largest.
+
+    Args:
+        codes: `(..., K)`.
+        threshold: at least 0, broadcast to the codes.
+        share: of the codes that are exempt at most, in [0, 1].
+
+    Source: Chen et al. 2018, section 3.2 (support selection).
+    """
+    count = codes.shape[-1]
+    size = tf.abs(codes)
+    exempt = tf.cast(tf.round(share * count), "int32")
+    ordered = tf.sort(size, axis=-1, direction="DESCENDING")
+    bound = tf.gather(ordered, tf.maximum(exempt - 1, 0), axis=-1)[..., None]
+    keep = tf.stop_gradient((size >= bound) & (size > threshold) & (exempt > 0))
+    return tf.where(keep, codes, soft_threshold(codes, threshold))
+
+
+def hierarchical_threshold(skip, weights, threshold, ratio):
+    """Return HIER-PROX: skip and weights that minimise their distance + threshold |skip|, with |weights| <= ratio |skip|.
+
+    A feature's weights leave the network together with its linear term.
+
+    Args:
+        skip: `(...)`, the linear term of each feature.
+        weights: `(..., N)`, its weights in the first layer.
+        threshold: at least 0.
+        ratio: M, above 0.
+
+    Source: Lemhadri et al. 2021 (LassoNet), algorithm 2.
+    """
+    size = tf.sort(tf.abs(weights), axis=-1, direction="DESCENDING")
+    zero = tf.zeros_like(size[..., :1])
+    partial = tf.concat([zero, tf.cumsum(size, axis=-1)], axis=-1)  # of the m largest, m = 0..N
+    counts = tf.cast(tf.range(weights.shape[-1] + 1), size.dtype)
+    bound = (
+        ratio / (1 + counts * ratio**2) * tf.nn.relu(tf.abs(skip)[..., None] + ratio * partial - threshold)
+    )
+    upper = tf.concat([tf.fill(tf.shape(zero), size.dtype.max), size], axis=-1)
+    lower = tf.concat([size, zero], axis=-1)
+    fits = (lower <= bound) & (bound <= upper)
+    first = tf.argmax(tf.cast(fits, "int32"), axis=-1)[..., None]
+    bound = tf.gather(bound, first, batch_dims=len(bound.shape) - 1)
+    return tf.sign(skip) * bound[..., 0] / ratio, tf.sign(weights) * tf.minimum(bound, tf.abs(weights))
