@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from nbeats_basis.sparse.penalties import L1, ElasticNet
+from nbeats_basis.sparse.proximal import in_dtype
 from nbeats_basis.sparse.solvers import product, solve_normal, statistics
 
 
@@ -34,8 +35,8 @@ def lasso(design, values, penalty: L1, mask=None, tolerance: float = 1e-6, max_i
     gram, moment, energy = statistics(design, values, mask)
     dtype, batch = moment.dtype, tf.shape(moment)[:-1]
     ridge = penalty.ridge if isinstance(penalty, ElasticNet) else 0.0
-    strength = tf.broadcast_to(tf.cast(penalty.strength, dtype), tf.concat([batch, [1]], 0))
-    ridge = tf.broadcast_to(tf.cast(ridge, dtype), tf.concat([batch, [1]], 0))
+    strength = tf.broadcast_to(in_dtype(penalty.strength, dtype), tf.concat([batch, [1]], 0))
+    ridge = tf.broadcast_to(in_dtype(ridge, dtype), tf.concat([batch, [1]], 0))
     gram = tf.broadcast_to(gram, tf.concat([batch, tf.shape(gram)[-2:]], 0))
     nonnegative = penalty.nonnegative
 

@@ -3,6 +3,16 @@
 import tensorflow as tf
 
 
+def in_dtype(number, dtype):
+    """Return a number or tensor in a dtype; a Python number is not rounded on the way, as `tf.cast` does.
+
+    Args:
+        number: a number, array or tensor.
+        dtype: floating point.
+    """
+    return tf.cast(number, dtype) if tf.is_tensor(number) else tf.convert_to_tensor(number, dtype)
+
+
 def soft_threshold(codes, threshold):
     """Return sign(x) max(|x| - threshold, 0), the proximal map of |x|.
 
@@ -48,7 +58,7 @@ def group_threshold(codes, threshold, groups):
     """
     norms = group_norms(codes, groups)
     factor = tf.nn.relu(
-        1 - tf.math.divide_no_nan(tf.broadcast_to(tf.cast(threshold, norms.dtype), tf.shape(norms)), norms)
+        1 - tf.math.divide_no_nan(tf.broadcast_to(in_dtype(threshold, norms.dtype), tf.shape(norms)), norms)
     )
     return codes * tf.linalg.matvec(groups, factor)
 

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from nbeats_basis.checks import check_choice, check_int, check_positive
 from nbeats_basis.sparse.penalties import Penalty
+from nbeats_basis.sparse.proximal import in_dtype
 
 SOLVERS = ("fista", "ista")
 _CHECK_EVERY = 10  # iterations between looks at the gap
@@ -103,7 +104,7 @@ def solve_normal(gram, moment, energy, penalty, solver, tolerance, max_iteration
         start: as for `solve`. Defaults to None.
     """
     ridge, penalty = penalty.split()
-    gram = gram + tf.cast(ridge, gram.dtype)[..., None] * tf.eye(gram.shape[-1], dtype=gram.dtype)
+    gram = gram + in_dtype(ridge, gram.dtype)[..., None] * tf.eye(gram.shape[-1], dtype=gram.dtype)
     step = 1 / _largest_eigenvalue(gram)[..., None]
     codes = tf.zeros_like(moment) if start is None else tf.cast(start, moment.dtype)
     accelerated = solver == "fista"
