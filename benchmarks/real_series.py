@@ -133,7 +133,7 @@ def main() -> None:
     )
     parser.add_argument("--validate", action="store_true")
     parser.add_argument("--peers", default=None, help="python of the peers' environment")
-    parser.add_argument("--steps", type=int, default=200, help="of theophylline's training")
+    parser.add_argument("--steps", type=int, default=100, help="of theophylline's training")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     versions = {m.__name__: m.__version__ for m in (nb, keras, tf, np, sklearn)}
