@@ -97,7 +97,7 @@ class Panel:
             columns,
             columns.time,
             f"is off the calendar freq={freq!r}",
-            "Correct it, or pass its `freq`.",
+            "Correct it, pass its `freq`, or freq=None to take irregular times as they are.",
         )
         offsets = np.concatenate([[0], np.cumsum(counts)])
         codes, series = codes[observed], series[observed]
@@ -273,7 +273,7 @@ def _inferred(frame: pd.DataFrame, series: np.ndarray, columns: Columns):
     if freq is None:
         raise DataError(
             f"`freq` cannot be inferred from `{columns.time}` without doubt. Pass it, for example freq='MS' for months "
-            "or freq=1 for integers."
+            "or freq=1 for integers, or freq=None to take irregular times as they are."
         )
     return freq
 
