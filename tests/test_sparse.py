@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from sklearn.linear_model import ElasticNet as SklearnElasticNet
-from sklearn.linear_model import Lasso
+from sklearn.linear_model import Lasso, orthogonal_mp
 
 from nbeats_basis import sparse
 from nbeats_basis.sparse import proximal
@@ -114,6 +114,18 @@ def test_solutions_are_those_of_scikit_learn(problem, ridge):
             peer = Lasso(0.2 / len(y), fit_intercept=False)
         peer.set_params(tol=1e-14, max_iter=100000).fit(x, y)
         np.testing.assert_allclose(ours[b], peer.coef_, atol=1e-6)
+
+
+def test_matching_pursuit_is_that_of_scikit_learn(problem):
+    design, values, mask = (p[100:160] for p in problem)
+    ours = sparse.orthogonal_matching_pursuit(design, values, 3, mask).numpy()
+    for b in range(60):
+        x = design[b][mask[b]]
+        norms = np.linalg.norm(x, axis=0)
+        peer = orthogonal_mp(x / norms, values[b][mask[b]], n_nonzero_coefs=3) / norms
+        np.testing.assert_allclose(ours[b], peer, atol=1e-9)
+    exact = sparse.orthogonal_matching_pursuit(design, design[..., 1], 4, tolerance=1e-8).numpy()
+    np.testing.assert_allclose(exact, np.eye(6)[np.full(60, 1)], atol=1e-9)
 
 
 def test_the_gap_bounds_the_objective(problem):
