@@ -187,6 +187,18 @@ def test_noisy_poles_are_those_of_least_squares(rng):
     np.testing.assert_allclose(np.sort(frequencies), [0.08, 0.21], atol=0.003)
 
 
+def test_poles_need_neither_order_nor_single_times(rng):
+    """Observations at tied times in any order, some without a time; the spectrum in parts is the spectrum at once."""
+    times = np.repeat(np.arange(40.0), 3)
+    values = np.cos(2 * np.pi * 0.13 * times)
+    shuffled = rng.permutation(np.append(times, np.nan))
+    poles = fit_poles([(shuffled, np.cos(2 * np.pi * 0.13 * shuffled))], 1, 0.0)
+    np.testing.assert_allclose(poles, [[0.13], [0.0]], atol=1e-9)
+    frequencies = np.linspace(0.01, 0.5, 40_000)  # more than two parts
+    some = spectrum(times, values, frequencies[::97], decay=0.1)
+    np.testing.assert_allclose(spectrum(times, values, frequencies, decay=0.1)[::97], some, rtol=1e-9)
+
+
 def test_learned_poles_move_towards_the_data(window):
     """A basis started beside the truth is drawn there by gradients through the regression."""
     times, _ = window
@@ -236,6 +248,13 @@ def test_wavelets_of_one_scale_are_orthonormal():
         np.testing.assert_allclose(gram, np.eye(basis.num_terms), atol=1e-2)
 
 
+@pytest.mark.parametrize("name", ["mexican_hat", "morlet", "radial", "radial_learnable", "laguerre"])
+@pytest.mark.parametrize("order", [0, 3, 6])
+def test_nothing_overflows_far_away(name, order):
+    values = BASES[name]().derivative(np.array([-1e30, -1e8, 1e8, 1e30], "float32"), order).numpy()
+    assert np.isfinite(values).all() and (name == "laguerre" or not values.any())
+
+
 def test_random_waves_approach_their_kernel():
     times = np.linspace(-3, 3, 41)
     exact = np.mean([np.exp(-((times[:, None] - times) ** 2) / (2 * s**2)) for s in (0.7, 2.0)], axis=0)
@@ -263,6 +282,16 @@ def test_implicit_functions_start_as_the_source_says():
     np.testing.assert_allclose(basis(np.linspace(-1, 1, 2001)), hidden, atol=1e-9)
 
 
+@pytest.mark.parametrize(("dtype", "terms", "tolerance"), [("float64", 120, 1e-11), ("float32", 32, 2e-5)])
+def test_many_laguerre_functions(dtype, terms, tolerance):
+    """The last of them reach back to an age of about 2 K / p."""
+    age = np.linspace(0, 3 * terms, 2001)
+    k = np.arange(terms)
+    with np.errstate(all="ignore"):
+        expected = np.sqrt(2) * np.exp(-age)[:, None] * eval_laguerre(k, 2 * age[:, None])
+    np.testing.assert_allclose(Laguerre(terms, decay=1.0)((-age).astype(dtype)), expected, atol=tolerance)
+
+
 def test_laguerre_functions_match_scipy_and_are_orthonormal():
     basis = Laguerre(6, decay=0.4)
     age = -TIMES[TIMES <= 0]
@@ -287,11 +316,16 @@ def test_laguerre_functions_match_scipy_and_are_orthonormal():
         (lambda: fit_poles([([0, 1, 2], [1.0, 2.0, 1.0])], 1, 0.0), "not enough|enough observations"),
         (lambda: Wavelet("daisy", [1.0]), "kind='daisy'"),
         (lambda: Wavelet("haar", [0.0]), "scales=0.0"),
+        (lambda: Wavelet("haar", []), r"scales=\[\]"),
+        (lambda: Wavelet("haar", [1.0], span=(0, np.inf)), "inf"),
         (lambda: Wavelet("haar", [1.0], spacing=-1.0), "spacing=-1.0"),
         (lambda: RadialBasis([], 1.0), r"centers=\[\]"),
+        (lambda: RadialBasis([np.nan], 1.0), r"centers=\[nan\]"),
         (lambda: RadialBasis([0, 1], [1.0]), r"width=\[1.0\]"),
         (lambda: RandomFourier(3, [1.0]), "num_terms=3"),
+        (lambda: RandomFourier(4, []), r"scales=\[\]"),
         (lambda: Implicit(2, units=0), "units=0"),
+        (lambda: Implicit(2, span=(0, np.inf)), "inf"),
         (lambda: Laguerre(2, decay=0.0), "decay=0.0"),
     ],
 )

@@ -45,8 +45,10 @@ class Implicit(Basis):
         self.count = check_int("num_terms", num_terms)
         self.units, self.num_layers = check_int("units", units), check_int("num_layers", num_layers)
         self.span = tuple(float(s) for s in span)
-        if len(self.span) != 2 or not self.span[0] < self.span[1]:
-            raise ValueError(f"`span` must be two times, the first the earlier. Received: span={span!r}")
+        if len(self.span) != 2 or not -np.inf < self.span[0] < self.span[1] < np.inf:
+            raise ValueError(
+                f"`span` must be two finite times, the first the earlier. Received: span={span!r}"
+            )
 
     @property
     def num_terms(self) -> int:

@@ -7,6 +7,7 @@ import numpy as np
 from nbeats_basis.checks import check_int
 
 _OVERSAMPLING = 4  # frequencies looked at within one resolution 1 / T
+_CHUNK = 2**21  # entries of the waves held at once
 _DECAYS = (0.0, 1.0, 2.0, 4.0, 8.0)  # times 1 / T
 
 
@@ -25,7 +26,7 @@ def fit_poles(
         background: basis fitted beside them; None for a constant. Defaults to None.
 
     Raises:
-        ValueError: no series has more observations than there are coefficients.
+        ValueError: no series has more times of observation than there are coefficients.
 
     Source: Zechmeister & Kuerster 2009 (floating-mean spectrum); Golub & Pereyra 2003 with Kaufman's Jacobian.
     """
@@ -33,17 +34,17 @@ def fit_poles(
     data = []
     for times, values in series:
         times, values = np.asarray(times, "float64"), np.asarray(values, "float64")
-        keep = np.isfinite(values)
+        keep = np.isfinite(times) & np.isfinite(values)
         times, values = times[keep], values[keep]
         columns = np.ones((len(times), 1)) if background is None else np.asarray(background(times))
-        if len(times) > columns.shape[1] + 2 * num_atoms and np.ptp(values) > 0:
+        if len(np.unique(times)) > columns.shape[1] + 2 * num_atoms and np.ptp(values) > 0:
             data.append((times - start, values / values.std(), columns))
     if not data:
         raise ValueError(
-            f"No series has enough observations to fit {num_atoms} oscillations and their background. Received: {len(series)} series."
+            f"No series has enough observations at different times to fit {num_atoms} oscillations and their background. Received: {len(series)} series."
         )
     length = max(np.ptp(times) for times, *_ in data)
-    gap = min(np.median(np.diff(np.sort(times))) for times, *_ in data)
+    gap = min(np.median(np.diff(np.unique(times))) for times, *_ in data)
     grid = np.arange(1, max(2, int(_OVERSAMPLING * length / (2 * gap)))) / (_OVERSAMPLING * length)
     poles = np.zeros((0, 2))  # frequency and decay of each
     for _ in range(num_atoms):
@@ -76,8 +77,13 @@ def _explained(times, values, columns, poles, grid, decay) -> np.ndarray:
     """Return the squares that an oscillation of each frequency explains beside the columns and those already found."""
     basis, _ = np.linalg.qr(np.concatenate([columns, _atoms(times, poles)], axis=1))
     left = values - basis @ (basis.T @ values)
-    turns = 2j * np.pi * np.outer(grid, times) - decay * np.maximum(times, 0)
-    wave = np.exp(turns)
+    parts = np.array_split(grid, -(-grid.size * times.size // _CHUNK) or 1)
+    return np.concatenate([_gains(times, left, basis, part, decay) for part in parts])
+
+
+def _gains(times, left, basis, grid, decay) -> np.ndarray:
+    """Return the squares of `left` that an oscillation of each frequency explains beside the orthonormal basis."""
+    wave = np.exp(2j * np.pi * np.outer(grid, times) - decay * np.maximum(times, 0))
     wave = wave - (wave @ basis) @ basis.T
     cos, sin = wave.real, wave.imag
     cc, ss, cs = (cos**2).sum(axis=1), (sin**2).sum(axis=1), (cos * sin).sum(axis=1)

@@ -21,7 +21,7 @@ class RadialBasis(Basis):
         learnable: True to learn a factor on each width (one set a member), starting at 1. Defaults to False.
 
     Raises:
-        ValueError: no centre, a width that is not positive, or numbers of centres and widths that differ.
+        ValueError: no centre or one that is not finite, a width that is not positive, or numbers of centres and widths that differ.
 
     Example:
         >>> import nbeats_basis as nb
@@ -36,9 +36,9 @@ class RadialBasis(Basis):
         self.centers = tuple(float(c) for c in centers)
         widths = [width] * len(self.centers) if np.ndim(width) == 0 else list(width)
         self.widths = tuple(check_positive("width", w) for w in widths)
-        if not self.centers or len(self.widths) != len(self.centers):
+        if not self.centers or not np.isfinite(self.centers).all() or len(self.widths) != len(self.centers):
             raise ValueError(
-                "`centers` must hold at least one time, `width` be one number or one for each. "
+                "`centers` must hold at least one finite time, `width` be one number or one for each. "
                 f"Received: centers={centers!r}, width={width!r}"
             )
         self.learnable = bool(learnable)
@@ -88,7 +88,7 @@ class RandomFourier(Basis):
         seed: of the draw; all members share the waves. Defaults to 0.
 
     Raises:
-        ValueError: `num_terms` is not even, or a scale not positive.
+        ValueError: `num_terms` is not even, or a scale not positive; or no scale.
 
     Source: Rahimi & Recht 2007, algorithm 1.
     """
@@ -98,10 +98,10 @@ class RandomFourier(Basis):
         self.count = check_int("num_terms", num_terms, 2)
         if self.count % 2:
             raise ValueError(f"`num_terms` must be even. Received: num_terms={num_terms!r}")
-        self.scales, self.seed = (
-            tuple(check_positive("scales", s) for s in scales),
-            check_int("seed", seed, 0),
-        )
+        self.scales = tuple(check_positive("scales", s) for s in scales)
+        if not self.scales:
+            raise ValueError(f"`scales` must hold at least one number. Received: scales={scales!r}")
+        self.seed = check_int("seed", seed, 0)
         spread = 1 / np.resize(self.scales, self.count // 2)
         self._speeds = spread * np.random.default_rng(self.seed).normal(size=self.count // 2)
 

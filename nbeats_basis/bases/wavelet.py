@@ -64,8 +64,12 @@ class Wavelet(Basis):
         self.scales = tuple(check_positive("scales", s) for s in scales)
         self.spacing = check_positive("spacing", spacing)
         self.span = tuple(float(s) for s in span)
-        if len(self.span) != 2 or not self.span[0] < self.span[1]:
-            raise ValueError(f"`span` must be two times, the first the earlier. Received: span={span!r}")
+        if not self.scales:
+            raise ValueError(f"`scales` must hold at least one number. Received: scales={scales!r}")
+        if len(self.span) != 2 or not -np.inf < self.span[0] < self.span[1] < np.inf:
+            raise ValueError(
+                f"`span` must be two finite times, the first the earlier. Received: span={span!r}"
+            )
         places = [(scale, shift) for scale in self.scales for shift in self._shifts(scale)]
         self._scale, self._shift = np.array(places).reshape(-1, 2).T
         self._table = _daubechies() if kind == "db4" else None
@@ -154,6 +158,7 @@ def hermite(x, degree: int) -> list:
         x: tensor.
         degree: highest degree.
     """
+    x = ops.clip(x, -40.0, 40.0)  # the bell is 0 beyond, in float64 too; no power overflows
     terms = [ops.ones_like(x), x]
     for k in range(1, degree):
         terms.append(x * terms[k] - k * terms[k - 1])
