@@ -63,7 +63,7 @@ class Laguerre(Basis):
         return past + slope * ops.maximum(times, 0.0)[..., None]
 
     def _functions(self, x, rate):
-        """Return the functions of x >= 0: the recurrence starts from the envelope, so that no term exceeds it by a power."""
+        """Return the functions of x >= 0: started from the envelope, the recurrence stays within 1."""
         x = ops.minimum(x, 1500.0)  # e^(-x / 2) is 0 beyond, in float64 too
         envelope = ops.exp(-x / 2)
         terms = [envelope, (1 - x) * envelope][: self.count]
