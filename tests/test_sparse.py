@@ -171,6 +171,7 @@ def test_the_layer_solves_and_its_gradient_is_exact(rng):
     mask = (rng.uniform(size=(5, 12)) < 0.9).astype(float)
     target = rng.normal(size=(5, 7))
 
+    @tf.function
     def loss(design, values, strength, ridge):
         codes = sparse.lasso(design, values, sparse.ElasticNet(strength, ridge), mask, tolerance=1e-10)
         return tf.reduce_sum((codes - target) ** 2, axis=-1)
