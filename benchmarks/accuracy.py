@@ -1,6 +1,6 @@
 """Accuracy on the competitions' panels, beside seasonal naive: the default head, and the group's own metric as loss.
 
-Both use the same stacks, members and training; only `head` differs: the defaults' Student-t, or `Point(metric)`.
+Both use the same stacks, members and training; only `head` differs: the default Student-t, or `Point(metric)`.
 Zeros have no percentage and do not count in MAPE.
 
 python benchmarks/accuracy.py --dataset tourism            # official test split

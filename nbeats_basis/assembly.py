@@ -3,6 +3,8 @@
 import warnings
 from collections.abc import Sequence
 
+import numpy as np
+
 from nbeats_basis.calendars import Calendar, Clock, season_length
 from nbeats_basis.checks import DataWarning, check_int
 from nbeats_basis.durations import duration
@@ -15,6 +17,7 @@ from nbeats_basis.training import Training
 from nbeats_basis.windows import Windows
 
 _EMPTIED = 1 / 64  # share of training windows whose history is hidden
+_FEW = 0.01  # share of zeros below which percentages of a panel make sense
 
 
 def length(name: str, value, calendar: Calendar | Clock):
@@ -30,6 +33,16 @@ def length(name: str, value, calendar: Calendar | Clock):
     return duration(name, value, calendar.time_unit)
 
 
+def default_head(panel: Panel) -> StudentT:
+    """Return a head of percentage errors for sizes on a calendar (none negative, few zero), of likelihood for all others.
+
+    Args:
+        panel: the series.
+    """
+    sizes = np.all(panel.values >= 0) and np.mean(panel.values == 0) <= _FEW
+    return StudentT("mape" if sizes and panel.calendar.freq is not None else "likelihood")
+
+
 def make_network(params: dict, panel: Panel) -> NBeats:
     """Return the network for a panel.
 
@@ -37,7 +50,7 @@ def make_network(params: dict, panel: Panel) -> NBeats:
         params: arguments of `Forecaster`.
         panel: the series.
     """
-    calendar, head = panel.calendar, params["head"] or StudentT()
+    calendar, head = panel.calendar, params["head"] or default_head(panel)
     season, irregular = season_length(calendar.freq), calendar.freq is None
     horizon = length("horizon", params["horizon"], calendar)
     lookback = params["lookback"]

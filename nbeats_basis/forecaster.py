@@ -42,7 +42,8 @@ class Forecaster:
             stamps or numbers. Defaults to "infer".
         stacks: list of stacks, taken as a description; None for trend and seasonality, at irregular times for trend and
             splines. Defaults to None.
-        head: what the network forecasts; None for `heads.StudentT()`. Defaults to None.
+        head: what the network forecasts; None for `heads.StudentT("mape")` on a calendar where no value is negative and at most 1 % are 0,
+            and `heads.StudentT()` elsewhere. Defaults to None.
         members: networks in the ensemble. Defaults to 4.
         training: a `Training`; None for its defaults. Defaults to None.
         scaling: "std", "level", "panel" or "none", see `NBeats`; None for "level" with a head of percentage losses and "std"

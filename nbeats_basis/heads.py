@@ -8,6 +8,7 @@ import tensorflow as tf
 from nbeats_basis.checks import check_choice, check_int
 
 POINT_LOSSES = ("mae", "mse", "smape", "mape", "mase")
+LOCATIONS = ("likelihood", "mae", "mse", "smape", "mape")
 
 
 class Head:
@@ -86,10 +87,28 @@ class Point(Head):
 
 
 class Distribution(Head):
-    """A distribution of each forecast; members combine as an equal mixture."""
+    """A distribution of each forecast; members combine as an equal mixture.
+
+    Likelihood counts every error relative to the spread forecast with it, so that a location learns most from what is easy.
+    Where one error measure matters, let it train the location, and likelihood the spread about it.
+
+    Args:
+        location: what trains the location: "likelihood", as all else, or an error, "mae", "mse", "smape" or "mape".
+            Defaults to "likelihood".
+
+    Raises:
+        ValueError: an unknown `location`.
+    """
 
     is_distribution = True
     floor = 1e-3  # of the scale, relative to that of the window
+
+    def __init__(self, location: str = "likelihood"):
+        self.location = check_choice("location", location, LOCATIONS)
+
+    def get_config(self) -> dict:
+        """Return the constructor's arguments."""
+        return {"location": self.location}
 
     def distribution(self, params, scale=1.0):
         """Return the `tfp.distributions` object of the parameters.

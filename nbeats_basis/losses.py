@@ -17,7 +17,7 @@ def member_losses(head: Head, params, targets, weights, window: dict):
             the data's zero is at -level.
     """
     if head.is_distribution:
-        return _mean(-head.log_prob(params, targets), weights)
+        return _distribution_losses(head, params, targets, weights, window)
     members = params.shape[0]
     by_loss = {
         name: [k for k in range(members) if head.losses[k % len(head.losses)] == name] for name in head.losses
@@ -35,6 +35,16 @@ def member_losses(head: Head, params, targets, weights, window: dict):
     return (
         joined if order == sorted(order) else tf.gather(joined, sorted(range(members), key=order.__getitem__))
     )
+
+
+def _distribution_losses(head, params, targets, weights, window):
+    """Return the negative log likelihood, or the location's own loss and the likelihood of the rest about it."""
+    if head.location == "likelihood":
+        return _mean(-head.log_prob(params, targets), weights)
+    errors, extra = _POINT[head.location](params[..., 0], targets, window, 1)
+    unit = 100 if head.location in ("smape", "mape") else 1  # percentages, beside a log likelihood
+    held = tf.concat([tf.stop_gradient(params[..., :1]), params[..., 1:]], axis=-1)
+    return _mean(errors / unit, weights * extra) + _mean(-head.log_prob(held, targets), weights)
 
 
 def _mean(errors, weights):

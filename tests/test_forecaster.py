@@ -336,3 +336,14 @@ def test_saved_model_needs_tensorflow_alone(panel, tmp_path, head):
     np.testing.assert_allclose(out["components"], parts, rtol=1e-5, atol=1e-5)
     assert names == ["level", "trend", "seasonality"]
     np.testing.assert_allclose(out["quantile_levels"], [0.025, 0.1, 0.9, 0.975] if level else [])
+
+
+def test_the_default_head_counts_relative_errors_of_sizes_only(panel):
+    positive = panel.assign(y=panel.y - panel.y.min() + 1)
+    sparse = positive.assign(y=positive.y.where(positive.index % 20 > 0, 0.0))
+    for frame, location in (
+        (sparse, "likelihood"),
+        (positive, "mape"),
+        (panel.assign(y=panel.y - panel.y.mean()), "likelihood"),
+    ):
+        assert quick_forecaster().fit(frame, verbose=0).model.head == nb.heads.StudentT(location)

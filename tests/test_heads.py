@@ -101,3 +101,26 @@ def test_smape_stops_the_gradient_in_its_denominator():
 def test_an_unknown_loss_is_refused():
     with pytest.raises(ValueError, match="loss='huber'"):
         nb.heads.Point("huber")
+
+
+@pytest.mark.parametrize("location", ["mae", "smape", "mape"])
+def test_the_location_learns_from_its_own_loss_and_the_spread_from_likelihood(location):
+    rng = np.random.default_rng(3)
+    params = tf.constant(rng.normal(size=(2, 3, 4, 3)), "float32")
+    y = tf.constant(rng.normal(size=(2, 3, 4)), "float32")
+    weights, window = tf.ones_like(y), {"level": tf.fill((2, 3), 5.0)}
+
+    def gradient(head):
+        with tf.GradientTape() as tape:
+            tape.watch(params)
+            loss = member_losses(head, params, y, weights, window)
+        return tape.gradient(loss, params).numpy()
+
+    mixed, likelihood = gradient(nb.heads.StudentT(location)), gradient(nb.heads.StudentT())
+    unit = 1 if location == "mae" else 100
+    np.testing.assert_allclose(mixed[..., :1], gradient(nb.heads.Point(location))[..., :1] / unit, rtol=1e-5)
+    np.testing.assert_allclose(mixed[..., 1:], likelihood[..., 1:], rtol=1e-5)
+    assert np.abs(mixed[..., 0] - likelihood[..., 0]).max() > 1e-3
+    assert nb.heads.StudentT.from_config(nb.heads.StudentT(location).get_config()) == nb.heads.StudentT(
+        location
+    )
