@@ -38,6 +38,23 @@ def check_positive(name: str, value) -> float:
     return float(value)
 
 
+def check_between(name: str, value, low: float, high: float) -> float:
+    """Return a number of a range, its ends included.
+
+    Args:
+        name: the argument's name.
+        value: what was received.
+        low: least.
+        high: most.
+
+    Raises:
+        ValueError: anything else.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real) or not low <= value <= high:
+        raise ValueError(f"`{name}` must be a number from {low:g} to {high:g}. Received: {name}={value!r}")
+    return float(value)
+
+
 def check_choice(name: str, value, choices: Iterable[str]) -> str:
     """Return `value` if it is one of `choices`; raise ValueError otherwise."""
     choices = list(choices)

@@ -1,18 +1,32 @@
 """Sparse coding: proximal maps, penalties, solvers, and the lasso as a layer."""
 
+from nbeats_basis.sparse.analytic import ALISTA, HyperLISTA, analytic_weight
 from nbeats_basis.sparse.implicit import lasso
 from nbeats_basis.sparse.penalties import L1, MCP, ElasticNet, GroupL1, Penalty
 from nbeats_basis.sparse.pursuit import orthogonal_matching_pursuit
 from nbeats_basis.sparse.solvers import Solution, solve
+from nbeats_basis.sparse.stagewise import decibels, train_stagewise
+from nbeats_basis.sparse.unrolled import LISTA, LISTACP, LISTACPSS, AdaLISTA, GatedLISTA, TiLISTA
 
 __all__ = [
+    "ALISTA",
     "L1",
+    "LISTA",
+    "LISTACP",
+    "LISTACPSS",
     "MCP",
+    "AdaLISTA",
     "ElasticNet",
+    "GatedLISTA",
     "GroupL1",
+    "HyperLISTA",
     "Penalty",
     "Solution",
+    "TiLISTA",
+    "analytic_weight",
+    "decibels",
     "lasso",
     "orthogonal_matching_pursuit",
     "solve",
+    "train_stagewise",
 ]

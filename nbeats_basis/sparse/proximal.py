@@ -81,15 +81,16 @@ def support_threshold(codes, threshold, share):
     Args:
         codes: `(..., K)`.
         threshold: at least 0, broadcast to the codes.
-        share: of the codes that are exempt at most, in [0, 1].
+        share: of the codes that are exempt at most, in [0, 1], one number or `(...)`.
 
     Source: Chen et al. 2018, section 3.2 (support selection).
     """
     count = codes.shape[-1]
     size = tf.abs(codes)
-    exempt = tf.cast(tf.round(share * count), "int32")
-    ordered = tf.sort(size, axis=-1, direction="DESCENDING")
-    bound = tf.gather(ordered, tf.maximum(exempt - 1, 0), axis=-1)[..., None]
+    exempt = tf.cast(tf.round(in_dtype(share, size.dtype) * count), "int32")
+    exempt = tf.broadcast_to(exempt, tf.shape(size)[:-1])[..., None]
+    ordered = tf.sort(tf.stop_gradient(size), axis=-1, direction="DESCENDING")
+    bound = tf.gather(ordered, tf.maximum(exempt - 1, 0), batch_dims=len(size.shape) - 1)
     keep = tf.stop_gradient((size >= bound) & (size > threshold) & (exempt > 0))
     return tf.where(keep, codes, soft_threshold(codes, threshold))
 

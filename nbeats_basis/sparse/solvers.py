@@ -105,7 +105,7 @@ def solve_normal(gram, moment, energy, penalty, solver, tolerance, max_iteration
     """
     ridge, penalty = penalty.split()
     gram = gram + in_dtype(ridge, gram.dtype)[..., None] * tf.eye(gram.shape[-1], dtype=gram.dtype)
-    step = 1 / _largest_eigenvalue(gram)[..., None]
+    step = 1 / largest_eigenvalue(gram)[..., None]
     codes = tf.zeros_like(moment) if start is None else tf.cast(start, moment.dtype)
     accelerated = solver == "fista"
 
@@ -164,7 +164,7 @@ def _gap(gram, moment, energy, penalty, codes):
     return tf.math.divide_no_nan(squares / 2 + penalty.value(codes) - dual, energy / 2)
 
 
-def _largest_eigenvalue(gram, iterations: int = 30):
+def largest_eigenvalue(gram, iterations: int = 30):
     """Return an upper bound of the largest eigenvalue: 2 % above a power iteration's, or the largest row sum if lower."""
     vector = tf.reduce_sum(tf.abs(gram), axis=-1)
     bound = tf.reduce_max(vector, axis=-1)

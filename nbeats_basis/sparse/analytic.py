@@ -1,0 +1,127 @@
+"""Unrolled pursuits whose weights follow from the design in closed form, so that it may differ in every sample."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from nbeats_basis.checks import check_between, check_positive
+from nbeats_basis.sparse.proximal import support_threshold
+from nbeats_basis.sparse.unrolled import LISTACPSS, Unrolled, analyse, synthesise
+
+
+def analytic_weight(design, mask=None, ridge: float = 1e-6):
+    """Return W and the pseudo-inverse's transpose, both of the design's shape: w_i = G^-1 a_i / (a_i' G^-1 a_i), G = A A'.
+
+    W minimises |W' A|_F under w_i' a_i = 1. Both are differentiable in the design.
+
+    Args:
+        design: A, `(..., L, K)` or `(L, K)`, 0 in rows that are not observed.
+        mask: `(..., L)`, 1 where observed; None for all. Defaults to None.
+        ridge: added to G's diagonal, relative to its mean. Defaults to 1e-06.
+
+    Source: Liu et al. 2019 (ALISTA), equation 17; the closed form solves it column by column.
+    """
+    gram = tf.matmul(design, design, transpose_b=True)
+    diagonal = tf.linalg.diag_part(gram)
+    extra = ridge * tf.reduce_mean(diagonal, axis=-1, keepdims=True) + tf.zeros_like(diagonal)
+    if mask is not None:
+        extra += 1 - tf.cast(mask, extra.dtype)
+    inverse = tf.linalg.cholesky_solve(tf.linalg.cholesky(gram + tf.linalg.diag(extra)), design)
+    overlap = tf.reduce_sum(design * inverse, axis=-2, keepdims=True)
+    return tf.math.divide_no_nan(inverse, overlap), inverse
+
+
+@keras.saving.register_keras_serializable(package="nbeats_basis")
+class ALISTA(LISTACPSS):
+    """V_k = gamma_k W with W of `analytic_weight`: two scalars a layer are learned, and the design may differ in every sample.
+
+    Source: Liu et al. 2019, equations 15 to 17.
+    """
+
+    def add_layer(self, k, size):
+        """Add the step."""
+        return {**Unrolled.add_layer(self, k, size), "step": self.scalar(f"step{k}", 1.0)}
+
+    def prepare(self, values, design, mask):
+        """Add W."""
+        weight, _ = analytic_weight(design, mask)
+        return {"values": values, "design": design, "weight": weight}
+
+    def step(self, k, codes, previous, given, weights):
+        """Return the next codes."""
+        residual = given["values"] - synthesise(given["design"], codes)
+        moved = codes + weights["step"] * analyse(given["weight"], residual)
+        return self.shrink(k, moved, weights["threshold"])
+
+
+@keras.saving.register_keras_serializable(package="nbeats_basis")
+class HyperLISTA(Unrolled):
+    r"""Analytic weight, momentum, and thresholds and support chosen for each signal by three scalars; nothing is trained.
+
+    With W and A^+ of `analytic_weight` and the coherence mu = max |w_i' a_j|, i != j: threshold c1 mu |A^+(A x - y)|_1, momentum
+    c2 mu |x|_0, and c3 log(|A^+ y|_1 / |A^+(A x - y)|_1) codes pass unshrunk. Choose the scalars by random search on signals of the
+    kind to be coded; the defaults suit some 10 % of nonzero codes in a dictionary of twice as many atoms as observations, without
+    noise, and fail beyond about twice as many nonzeros.
+
+    Args:
+        num_layers: number of steps, at least 1. Defaults to 16.
+        thresholding: c1, above 0. Defaults to 0.0718.
+        momentum: c2, at least 0. Defaults to 0.0169.
+        selection: c3, at least 0. Defaults to 65.9.
+
+    Source: Chen et al. 2021, equations 10 to 13.
+    """
+
+    def __init__(
+        self,
+        num_layers: int = 16,
+        thresholding: float = 0.0718,
+        momentum: float = 0.0169,
+        selection: float = 65.9,
+        **kwargs,
+    ):
+        super().__init__(num_layers, **kwargs)
+        self.thresholding = check_positive("thresholding", thresholding)
+        self.momentum = check_between("momentum", momentum, 0, np.inf)
+        self.selection = check_between("selection", selection, 0, np.inf)
+
+    def add_layer(self, k, size):
+        """Add nothing."""
+        return {}
+
+    def prepare(self, values, design, mask):
+        """Add W, the pseudo-inverse, the coherence and the size of the signal."""
+        weight, inverse = analytic_weight(design, mask)
+        overlap = tf.abs(tf.matmul(weight, design, transpose_a=True))
+        coherence = tf.reduce_max(tf.linalg.set_diag(overlap, tf.zeros_like(overlap[..., 0])), axis=(-2, -1))
+        start = tf.reduce_sum(tf.abs(analyse(inverse, values)), axis=-1)
+        return {
+            "values": values,
+            "design": design,
+            "weight": weight,
+            "inverse": inverse,
+            "mu": coherence,
+            "start": start,
+        }
+
+    def step(self, k, codes, previous, given, weights):
+        """Return the next codes."""
+        residual = given["values"] - synthesise(given["design"], codes)
+        left = tf.reduce_sum(tf.abs(analyse(given["inverse"], residual)), axis=-1)
+        support = tf.math.count_nonzero(codes, axis=-1, dtype=codes.dtype)
+        beta = (self.momentum * given["mu"] * support)[..., None]
+        moved = codes + analyse(given["weight"], residual) + beta * (codes - previous)
+        smallest = tf.cast(np.finfo(codes.dtype.name).tiny, codes.dtype)
+        progress = tf.math.log(tf.maximum(given["start"], smallest) / tf.maximum(left, smallest))
+        share = tf.clip_by_value(self.selection * progress / codes.shape[-1], 0.0, 1.0)
+        return support_threshold(moved, (self.thresholding * given["mu"] * left)[..., None], share)
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        config = {
+            key: value
+            for key, value in super().get_config().items()
+            if key not in ("threshold", "bypass", "most_bypass")
+        }
+        names = ("thresholding", "momentum", "selection")
+        return {**config, **{name: getattr(self, name) for name in names}}

@@ -1,0 +1,337 @@
+"""Unrolled pursuits: a fixed number of proximal steps as a layer, their weights, steps and thresholds learned."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from nbeats_basis.checks import check_between, check_int, check_positive
+from nbeats_basis.members import MemberLayer
+from nbeats_basis.sparse.proximal import soft_threshold, support_threshold
+from nbeats_basis.sparse.solvers import largest_eigenvalue, statistics
+
+
+def analyse(matrix, residual):
+    """Return A' r `(..., K)`.
+
+    Args:
+        matrix: `(..., L, K)` or `(L, K)`.
+        residual: `(..., L)`.
+    """
+    if matrix.shape.rank == 2:
+        return tf.tensordot(residual, matrix, 1)
+    return tf.linalg.matvec(matrix, residual, transpose_a=True)
+
+
+def synthesise(matrix, codes):
+    """Return A x `(..., L)`.
+
+    Args:
+        matrix: `(..., L, K)` or `(L, K)`.
+        codes: `(..., K)`.
+    """
+    return (
+        tf.tensordot(codes, matrix, [[-1], [1]])
+        if matrix.shape.rank == 2
+        else tf.linalg.matvec(matrix, codes)
+    )
+
+
+class Unrolled(MemberLayer):
+    r"""`num_layers` steps x <- eta(x + V'(y - A x)) from x = 0; a subclass says what V is and how eta thresholds.
+
+    A is the design, whose columns should be about of unit norm. The share of the largest codes that pass layer k unshrunk is
+    min(k `bypass`, `most_bypass`), k = 1, 2, ...
+
+    Args:
+        num_layers: number of steps, at least 1. Defaults to 16.
+        threshold: of every layer before training, above 0, in the codes' unit. Defaults to 0.07.
+        bypass: share of the codes, in [0, 1]. Defaults to 0.0.
+        most_bypass: largest share, in [0, 1]. Defaults to 0.13.
+
+    Call arguments:
+        values: y, `(..., L)`.
+        design: A, `(..., L, K)`, or `(L, K)` for one dictionary for all.
+        mask: `(..., L)`, 1 where observed, 0 elsewhere; None for all. Defaults to None.
+        return_layers: True for every layer's codes. Defaults to False.
+        depth: number of layers to run; None for all. Defaults to None.
+
+    Returns:
+        codes `(..., K)`, or `(layers, ..., K)` with `return_layers`.
+
+    Raises:
+        ValueError: numbers out of range.
+    """
+
+    def __init__(
+        self,
+        num_layers: int = 16,
+        threshold: float = 0.07,
+        bypass: float = 0.0,
+        most_bypass: float = 0.13,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.num_layers = check_int("num_layers", num_layers)
+        self.threshold = check_positive("threshold", threshold)
+        self.bypass = check_between("bypass", bypass, 0, 1)
+        self.most_bypass = check_between("most_bypass", most_bypass, 0, 1)
+
+    def build(self, values_shape, design_shape, mask_shape=None):
+        """Create the weights of every layer, and those they share."""
+        size = tuple(design_shape[-2:])
+        self.shared = self.add_shared(size)
+        self.layers = [self.add_layer(k, size) for k in range(self.num_layers)]
+
+    def add_shared(self, size: tuple[int, int]) -> dict:
+        """Return the weights that all layers share, by name.
+
+        Args:
+            size: L and K.
+        """
+        return {}
+
+    def add_layer(self, k: int, size: tuple[int, int]) -> dict:
+        """Return the weights of layer k, by name.
+
+        Args:
+            k: 0 to `num_layers` - 1.
+            size: L and K.
+        """
+        return {"threshold": self.scalar(f"threshold{k}", self.threshold)}
+
+    def scalar(self, name: str, value: float):
+        """Add a scalar weight, one a member.
+
+        Args:
+            name: of the weight.
+            value: before training.
+        """
+        return self.member_weight(name, (), lambda rng, shape: np.full(shape, value))
+
+    def zeros(self, name: str, shape: tuple):
+        """Add a weight that starts at 0: a learned change of what the design gives.
+
+        Args:
+            name: of the weight.
+            shape: of one member's.
+        """
+        return self.member_weight(name, shape, lambda rng, shape: np.zeros(shape))
+
+    def call(self, values, design, mask=None, return_layers=False, depth=None):
+        """Return the codes."""
+        design = tf.convert_to_tensor(design)
+        values = tf.cast(values, design.dtype)
+        if mask is not None:
+            mask = tf.cast(mask, design.dtype)
+            values, design = tf.where(mask > 0, values, 0), design * mask[..., None]
+        given = self.prepare(values, design, mask)
+        codes = tf.zeros_like(analyse(design, values))
+        previous, all_codes = codes, []
+        for k, weights in enumerate(self.layers[:depth]):
+            weights = {name: self.aligned(weight, codes) for name, weight in weights.items()}
+            previous, codes = codes, self.step(k, codes, previous, given, weights)
+            all_codes.append(codes)
+        return tf.stack(all_codes) if return_layers else codes
+
+    def aligned(self, weight, codes):
+        """Return a weight with a scalar's member axis, if it has one, in front of the codes' axes.
+
+        Args:
+            weight: `()`, `(M,)`, or a matrix.
+            codes: `(..., K)`.
+        """
+        weight = tf.cast(tf.convert_to_tensor(weight), codes.dtype)
+        if self.seeds is None:
+            return weight
+        if weight.shape.rank == 1:
+            return tf.reshape(weight, (-1, *[1] * (codes.shape.rank - 1)))
+        return tf.reshape(weight, (weight.shape[0], *[1] * (codes.shape.rank - 2), *weight.shape[1:]))
+
+    def prepare(self, values, design, mask) -> dict:
+        """Return what all steps need, "values" and "design" among it.
+
+        Args:
+            values: y, `(..., L)`, 0 where not observed.
+            design: A, 0 in rows that are not observed.
+            mask: `(..., L)`, or None.
+        """
+        return {"values": values, "design": design}
+
+    def step(self, k: int, codes, previous, given: dict, weights: dict):
+        """Return the next codes.
+
+        Args:
+            k: number of the layer, from 0.
+            codes: x, `(..., K)`.
+            previous: the codes before those.
+            given: of `prepare`.
+            weights: of layer k.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define `step`.")
+
+    def shrink(self, k: int, codes, threshold):
+        """Return the thresholded codes.
+
+        Args:
+            k: number of the layer, from 0.
+            codes: `(..., K)`.
+            threshold: broadcasts to the codes.
+        """
+        share = min(self.bypass * (k + 1), self.most_bypass)
+        return support_threshold(codes, threshold, share) if share > 0 else soft_threshold(codes, threshold)
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        names = ("num_layers", "threshold", "bypass", "most_bypass")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+@keras.saving.register_keras_serializable(package="nbeats_basis")
+class LISTACP(Unrolled):
+    """V_k = A / |A|^2 + a learned matrix; the gradient step keeps the design's part (weight coupling).
+
+    Source: Chen et al. 2018, equation 14.
+    """
+
+    def add_layer(self, k, size):
+        """Add the matrix."""
+        return {**super().add_layer(k, size), "change": self.zeros(f"change{k}", size)}
+
+    def prepare(self, values, design, mask):
+        """Add the design over its squared norm."""
+        return {**super().prepare(values, design, mask), "scaled": design * _step(design)}
+
+    def step(self, k, codes, previous, given, weights):
+        """Return the next codes."""
+        residual = given["values"] - synthesise(given["design"], codes)
+        moved = codes + analyse(given["scaled"] + weights["change"], residual)
+        return self.shrink(k, moved, weights["threshold"])
+
+
+@keras.saving.register_keras_serializable(package="nbeats_basis")
+class LISTACPSS(LISTACP):
+    """`LISTACP` with support selection: the largest codes pass unshrunk.
+
+    Args:
+        num_layers: number of steps, at least 1. Defaults to 16.
+        threshold: of every layer before training, above 0, in the codes' unit. Defaults to 0.07.
+        bypass: share of the codes, in [0, 1]. Defaults to 0.012.
+        most_bypass: largest share, in [0, 1]. Defaults to 0.13.
+
+    Source: Chen et al. 2018, equation 16.
+    """
+
+    def __init__(
+        self,
+        num_layers: int = 16,
+        threshold: float = 0.07,
+        bypass: float = 0.012,
+        most_bypass: float = 0.13,
+        **kwargs,
+    ):
+        super().__init__(num_layers, threshold, bypass, most_bypass, **kwargs)
+
+
+@keras.saving.register_keras_serializable(package="nbeats_basis")
+class LISTA(LISTACP):
+    """x <- eta(W1_k y + W2_k x), W1 = A' / |A|^2 and W2 = I - A'A / |A|^2, each with a learned matrix added, no coupling.
+
+    Source: Gregor & LeCun 2010, equation 5.
+    """
+
+    def add_layer(self, k, size):
+        """Add the second matrix."""
+        return {**super().add_layer(k, size), "free": self.zeros(f"free{k}", (size[1], size[1]))}
+
+    def step(self, k, codes, previous, given, weights):
+        """Return the next codes."""
+        residual = given["values"] - synthesise(given["design"], codes)
+        moved = codes + analyse(given["scaled"], residual) + analyse(weights["change"], given["values"])
+        return self.shrink(k, moved + synthesise(weights["free"], codes), tf.nn.relu(weights["threshold"]))
+
+
+@keras.saving.register_keras_serializable(package="nbeats_basis")
+class TiLISTA(LISTACPSS):
+    """V_k = gamma_k W, one learned matrix W for all layers and a step of each.
+
+    Source: Liu et al. 2019, section 2.1 (TiLISTA).
+    """
+
+    def add_shared(self, size):
+        """Add the matrix."""
+        return {"change": self.zeros("change", size)}
+
+    def add_layer(self, k, size):
+        """Add the step."""
+        return {**Unrolled.add_layer(self, k, size), "step": self.scalar(f"step{k}", 1.0)}
+
+    def step(self, k, codes, previous, given, weights):
+        """Return the next codes."""
+        residual = given["values"] - synthesise(given["design"], codes)
+        moved = analyse(given["scaled"] + self.aligned(self.shared["change"], codes), residual)
+        return self.shrink(k, codes + weights["step"] * moved, weights["threshold"])
+
+
+@keras.saving.register_keras_serializable(package="nbeats_basis")
+class GatedLISTA(LISTACPSS):
+    """`LISTACPSS` with a gate that undoes shrinkage before a step and one that overshoots after it.
+
+    Gain 1 + a theta relu(1 - relu(d |x|)); the step's outcome z becomes o z + (1 - o) x with o = 1 - b theta / (|z - x| + 0.1).
+    a and b start at 0, which leaves `LISTACPSS`.
+
+    Source: Wu et al. 2020, equations 8 and 14.
+    """
+
+    def add_layer(self, k, size):
+        """Add the gates' scalars."""
+        gates = {"gain": 0.0, "slope": 1.0, "overshoot": 0.0}
+        return {
+            **super().add_layer(k, size),
+            **{name: self.scalar(f"{name}{k}", value) for name, value in gates.items()},
+        }
+
+    def step(self, k, codes, previous, given, weights):
+        """Return the next codes."""
+        fading = tf.nn.relu(1 - tf.nn.relu(weights["slope"] * tf.abs(codes)))
+        gained = codes * (1 + weights["gain"] * weights["threshold"] * fading)
+        outcome = super().step(k, gained, previous, given, weights)
+        share = weights["overshoot"] * weights["threshold"] / (tf.abs(outcome - codes) + 0.1)
+        return outcome - share * (outcome - codes)
+
+
+@keras.saving.register_keras_serializable(package="nbeats_basis")
+class AdaLISTA(Unrolled):
+    """x <- eta(x - gamma_k A' W2' W2 A x + gamma_k A' W1' y): learned matrices in the space of observations, for any dictionary.
+
+    W1 and W2 start as the identity, gamma_k in units of 1 / |A|^2 at 1.
+
+    Source: Aberdam, Golts & Elad 2020, equation 8.
+    """
+
+    def add_shared(self, size):
+        """Add the two matrices."""
+        return {name: self.zeros(name, (size[0], size[0])) for name in ("first", "second")}
+
+    def add_layer(self, k, size):
+        """Add the step."""
+        return {**super().add_layer(k, size), "step": self.scalar(f"step{k}", 1.0)}
+
+    def prepare(self, values, design, mask):
+        """Add the designs seen through W1 and W2."""
+        size = tf.eye(values.shape[-1], dtype=design.dtype)
+        first, second = (
+            tf.matmul(size + self.aligned(self.shared[name], values), design) for name in ("first", "second")
+        )
+        return {"values": values, "design": second, "first": first, "scale": _step(design)[..., 0]}
+
+    def step(self, k, codes, previous, given, weights):
+        """Return the next codes."""
+        back = analyse(given["design"], synthesise(given["design"], codes))
+        forth = analyse(given["first"], given["values"])
+        return self.shrink(k, codes + weights["step"] * given["scale"] * (forth - back), weights["threshold"])
+
+
+def _step(design):
+    """Return 1 / |A|^2, `(..., 1, 1)`."""
+    gram, _, _ = statistics(design, tf.zeros_like(design[..., 0]))
+    return 1 / largest_eigenvalue(gram)[..., None, None]

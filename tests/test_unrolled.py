@@ -1,0 +1,171 @@
+"""Unrolled pursuits against loops written from the papers."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from layer_checks import run_layer_checks
+
+from nbeats_basis import sparse
+
+RNG = np.random.default_rng(0)
+L, K = 20, 40
+LEARNED = [
+    sparse.LISTA,
+    sparse.LISTACP,
+    sparse.LISTACPSS,
+    sparse.TiLISTA,
+    sparse.ALISTA,
+    sparse.GatedLISTA,
+    sparse.AdaLISTA,
+]
+
+
+def dictionary(size=(L, K), seed=0):
+    atoms = np.random.default_rng(seed).normal(size=size)
+    return atoms / np.linalg.norm(atoms, axis=-2, keepdims=True)
+
+
+def signals(design, count, seed, share=0.1):
+    rng = np.random.default_rng(seed)
+    codes = rng.normal(size=(count, design.shape[-1])) * (rng.random((count, design.shape[-1])) < share)
+    return codes @ design.T, codes
+
+
+def soft(x, threshold):
+    return np.sign(x) * np.maximum(np.abs(x) - threshold, 0)
+
+
+@pytest.mark.parametrize("kind", [*LEARNED, sparse.HyperLISTA])
+def test_layer(kind, tmp_path):
+    design = dictionary().astype("float32")
+    run_layer_checks(kind(num_layers=3), [signals(design, 5, 1)[0].astype("float32"), design], tmp_path)
+
+
+@pytest.mark.parametrize("kind", [sparse.LISTA, sparse.LISTACP, sparse.AdaLISTA])
+def test_untrained_is_ista(kind):
+    design = dictionary()
+    values, _ = signals(design, 6, 2)
+    got = kind(num_layers=9, threshold=0.02, dtype="float64")(values, design, return_layers=True).numpy()
+    size = 1 / float(sparse.solvers.largest_eigenvalue(tf.constant(design.T @ design)))
+    codes = np.zeros((6, K))
+    for k in range(9):
+        codes = soft(codes + size * (values - codes @ design.T) @ design, 0.02)
+        np.testing.assert_allclose(got[k], codes, rtol=1e-6, atol=1e-7)
+
+
+def test_analytic_weight_solves_its_problem_and_differentiates():
+    """Against the Lagrange conditions of each column's quadratic problem."""
+    design = dictionary()
+    weight, _ = sparse.analytic_weight(tf.constant(design), ridge=1e-12)
+    weight = weight.numpy()
+    np.testing.assert_allclose(np.sum(weight * design, axis=0), 1, rtol=1e-9)
+    gradient = design @ design.T @ weight  # of |W' A|^2 / 2: a multiple of a_i in every column
+    along = np.sum(gradient * design, axis=0)
+    np.testing.assert_allclose(gradient, along * design, atol=1e-8)
+    target, change = RNG.normal(size=(L, K)), RNG.normal(size=(L, K))
+
+    def value(design):
+        return tf.reduce_sum(sparse.analytic_weight(design)[0] * target)
+
+    point = tf.Variable(design)
+    with tf.GradientTape() as tape:
+        total = value(point)
+    step = 1e-6
+    numeric = (value(design + step * change) - value(design - step * change)) / (2 * step)
+    np.testing.assert_allclose(np.sum(tape.gradient(total, point).numpy() * change), numeric, rtol=1e-6)
+
+
+def test_hyperlista_is_the_papers_loop():
+    design = dictionary((50, 100))
+    values, _ = signals(design, 4, 3)
+    got = sparse.HyperLISTA(num_layers=6, dtype="float64")(values, design).numpy()
+    gram = design @ design.T + 1e-6 * np.eye(50) * np.trace(design @ design.T) / 50
+    inverse = np.linalg.solve(gram, design)
+    weight = inverse / np.sum(inverse * design, axis=0)
+    mu = np.abs(weight.T @ design - np.diag(np.diag(weight.T @ design))).max()
+    for n in range(4):
+        x = before = np.zeros(100)
+        for _ in range(6):
+            residual = values[n] - design @ x
+            left = np.abs(inverse.T @ residual).sum()
+            beta = 0.0169 * mu * np.count_nonzero(x)
+            moved = x + weight.T @ residual + beta * (x - before)
+            share = np.clip(65.9 * np.log(np.abs(inverse.T @ values[n]).sum() / left) / 100, 0, 1)
+            keep = np.argsort(-np.abs(moved))[: round(share * 100)]
+            threshold = 0.0718 * mu * left
+            before, x = x, soft(moved, threshold)
+            keep = keep[np.abs(moved[keep]) > threshold]
+            x[keep] = moved[keep]
+        np.testing.assert_allclose(got[n], x, rtol=1e-7, atol=1e-9)
+
+
+def test_gated_starts_as_lista_cpss():
+    design = dictionary().astype("float32")
+    values = signals(design, 5, 4)[0].astype("float32")
+    gated, plain = sparse.GatedLISTA(num_layers=5), sparse.LISTACPSS(num_layers=5)
+    np.testing.assert_allclose(gated(values, design), plain(values, design), atol=1e-6)
+    for weights in gated.layers:
+        weights["overshoot"].assign(-2.0)
+    further = gated(values, design).numpy()
+    assert np.abs(further).sum() > np.abs(plain(values, design).numpy()).sum()
+
+
+@pytest.mark.parametrize("kind", [*LEARNED, sparse.HyperLISTA])
+def test_masked_points_do_not_count_and_designs_may_differ(kind):
+    designs = np.stack([dictionary(seed=s) for s in range(3)])
+    values = np.stack([signals(design, 1, 5)[0][0] for design in designs])
+    mask = np.ones((3, L))
+    mask[:, [3, 11]] = 0
+    layer = kind(num_layers=4, dtype="float64")
+    plain = layer(values, designs, mask).numpy()
+    spoiled = np.where(mask > 0, values, np.nan)
+    np.testing.assert_allclose(layer(spoiled, designs * np.where(mask > 0, 1, 7)[..., None], mask), plain)
+    assert np.abs(plain).max() > 0.1
+    one_by_one = [layer(v[None], d[None], m[None])[0] for v, d, m in zip(values, designs, mask, strict=True)]
+    np.testing.assert_allclose(one_by_one, plain, rtol=1e-6, atol=1e-9)
+    if kind not in (sparse.LISTA, sparse.LISTACP, sparse.LISTACPSS, sparse.TiLISTA, sparse.GatedLISTA):
+        rows = mask[0] > 0  # nothing is learned in the space of observations
+        fewer = kind(num_layers=4, dtype="float64")(values[:, rows], designs[:, rows])
+        np.testing.assert_allclose(fewer, plain, rtol=1e-4, atol=1e-5)
+
+
+def test_members_have_weights_of_their_own():
+    design = dictionary().astype("float32")
+    values = np.broadcast_to(signals(design, 4, 6)[0].astype("float32"), (2, 4, L))
+    for kind in LEARNED:
+        layer = kind(num_layers=3)
+        layer.assign_members((0, 1), "pursuit")
+        codes = layer(values, design).numpy()
+        np.testing.assert_allclose(codes[0], codes[1])
+        layer.layers[1]["threshold"].assign([0.07, 0.3])
+        changed = layer(values, design).numpy()
+        np.testing.assert_allclose(changed[0], codes[0])
+        assert np.abs(changed[1] - codes[1]).max() > 1e-3
+
+
+def test_stagewise_training_learns_and_keeps_the_best():
+    design = tf.constant(dictionary((30, 60)), "float32")
+
+    def draw(step):
+        seeds = tf.stack([step, tf.constant(7, "int64")])
+        codes = tf.random.stateless_normal((64, 60), seeds) * tf.cast(
+            tf.random.stateless_uniform((64, 60), seeds + 1) < 0.1, "float32"
+        )
+        return tf.matmul(codes, design, transpose_b=True), design, codes
+
+    def validation(seed):
+        return tuple(np.float32(x) for x in signals(design.numpy(), 300, seed))
+
+    (values, codes), (test, truth) = validation(8), validation(9)
+    layer = sparse.ALISTA(num_layers=5)
+    before = float(sparse.decibels(layer(test, design), truth))
+    history = sparse.train_stagewise(
+        layer, draw, (values, design, codes), steps=150, patience=100, learning_rate=0.01
+    )
+    after = float(sparse.decibels(layer(test, design), truth))
+    ista = sparse.LISTACP(num_layers=5)(test, design)
+    assert [row["layers"] for row in history] == [1, 2, 3, 4, 5]
+    assert after < before - 2 and after < float(sparse.decibels(ista, truth)) - 6
+    np.testing.assert_allclose(
+        float(sparse.decibels(layer(values, design), codes)), history[-1]["validation"], rtol=1e-4
+    )
