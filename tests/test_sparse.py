@@ -100,6 +100,25 @@ def test_solutions_are_stationary(problem, name, solver):
 
 
 @pytest.mark.parametrize("ridge", [0.0, 0.4])
+def test_the_path_is_that_of_scikit_learn(problem, ridge):
+    design, values, mask = (p[100:104] for p in problem)
+    penalty = sparse.ElasticNet(1.0, ridge) if ridge else None
+    path = tf.function(lambda *data: vars(sparse.lasso_path(*data, num=12, smallest=0.01, tolerance=1e-13)))(
+        tf.constant(design), tf.constant(values), penalty, mask
+    )
+    assert path["gap"].numpy().max() <= 1e-13 and not path["codes"][0].numpy().any()
+    for b in range(4):
+        x, y = design[b][mask[b]], values[b][mask[b]]
+        for strength, codes in zip(path["strengths"][:, b].numpy(), path["codes"][:, b].numpy(), strict=True):
+            total = strength + ridge
+            peer = SklearnElasticNet(
+                total / len(y), l1_ratio=strength / total, fit_intercept=False, tol=1e-14, max_iter=100_000
+            )
+            np.testing.assert_allclose(codes, peer.fit(x, y).coef_, atol=1e-6)
+    np.testing.assert_allclose(path["strengths"][-1] / path["strengths"][0], 0.01)
+
+
+@pytest.mark.parametrize("ridge", [0.0, 0.4])
 def test_solutions_are_those_of_scikit_learn(problem, ridge):
     design, values, mask = (p[100:160] for p in problem)
     penalty = sparse.ElasticNet(0.2, ridge) if ridge else sparse.L1(0.2)

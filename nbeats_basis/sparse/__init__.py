@@ -2,6 +2,7 @@
 
 from nbeats_basis.sparse.analytic import ALISTA, HyperLISTA, analytic_weight
 from nbeats_basis.sparse.implicit import lasso
+from nbeats_basis.sparse.path import Path, lasso_path
 from nbeats_basis.sparse.penalties import L1, MCP, ElasticNet, GroupL1, Penalty
 from nbeats_basis.sparse.pursuit import orthogonal_matching_pursuit
 from nbeats_basis.sparse.solvers import Solution, solve
@@ -20,12 +21,14 @@ __all__ = [
     "GatedLISTA",
     "GroupL1",
     "HyperLISTA",
+    "Path",
     "Penalty",
     "Solution",
     "TiLISTA",
     "analytic_weight",
     "decibels",
     "lasso",
+    "lasso_path",
     "orthogonal_matching_pursuit",
     "solve",
     "train_stagewise",
