@@ -108,11 +108,15 @@ class BasisBlock(MemberLayer):
                 shape = (*shape[:2], self.units)
             self.proposal = self._dense("proposal", self._num_proposed(), None, shape)
         self.log_precision = None
-        if self.coefficients != "proposed" or context_shape is not None:
+        if self._regresses(context_shape):
             start = _PROPOSED if self.coefficients == "combined" else 0.0
             self.log_precision = self.member_weight(
                 "log_precision", (self._past_basis.num_terms,), lambda rng, shape: np.full(shape, start)
             )
+
+    def _regresses(self, context_shape) -> bool:
+        """Return whether the block, or its network, uses a regression on the basis."""
+        return self.coefficients != "proposed" or context_shape is not None
 
     @property
     def _past_basis(self) -> Basis:

@@ -70,6 +70,24 @@ class Stack(MemberLayer):
         """
         raise NotImplementedError(f"{type(self).__name__} must define `make_bases`.")
 
+    def make_block(self, lookback: float, horizon: float, num_params: int) -> BasisBlock:
+        """Return one block.
+
+        Args:
+            lookback: length of the window: L steps, an integer, or units of time, a float.
+            horizon: length of the forecast: H steps, an integer, or units of time, a float.
+            num_params: P, parameters of the forecast's distribution.
+        """
+        return BasisBlock(
+            *self.make_bases(lookback, horizon),
+            units=self.units,
+            num_layers=self.num_layers,
+            coefficients=self.coefficients,
+            num_params=num_params,
+            offset=self.offset,
+            dtype=self.dtype_policy,
+        )
+
     def bind(
         self, lookback: float, horizon: float, num_params: int, seeds: Sequence[int], scope: str
     ) -> None:
@@ -85,15 +103,7 @@ class Stack(MemberLayer):
         self.assign_members(seeds, scope)
         self.blocks = []
         for i in range(1 if self.shared_weights else self.num_blocks):
-            block = BasisBlock(
-                *self.make_bases(lookback, horizon),
-                units=self.units,
-                num_layers=self.num_layers,
-                coefficients=self.coefficients,
-                num_params=num_params,
-                offset=self.offset,
-                dtype=self.dtype_policy,
-            )
+            block = self.make_block(lookback, horizon, num_params)
             block.assign_members(seeds, f"{scope}/block{i}")
             self.blocks.append(block)
 

@@ -28,6 +28,11 @@ LAYERS = {
     "learnable_block": (lambda: nb.BasisBlock(Fourier([5], 2, learnable=True), units=8), WINDOW),
     "trend": (lambda: nb.Trend(units=8), WINDOW),
     "seasonality": (lambda: nb.Seasonality([5], units=8, coefficients="regression"), WINDOW),
+    "sparse_block": (
+        lambda: nb.SparseBlock(Fourier([30], 8), nb.sparse.LISTACPSS(3), units=8, num_params=2),
+        WINDOW,
+    ),
+    "sparse": (lambda: nb.Sparse(atoms=16, units=8), WINDOW),
     "generic": (lambda: nb.Generic(3, units=8), WINDOW),
 }
 

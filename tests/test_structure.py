@@ -24,6 +24,7 @@ LAYERS = {  # a module imports only from modules of lower rank
     "encoders": 2,
     "blocks": 4,
     "stacks": 5,
+    "sparse_stack": 6,
     "scaling": 4,
     "inputs": 5,
     "heads": 4,

@@ -17,6 +17,7 @@ LEARNED = [
     sparse.ALISTA,
     sparse.GatedLISTA,
     sparse.AdaLISTA,
+    sparse.SLISTA,
 ]
 
 
@@ -41,7 +42,7 @@ def test_layer(kind, tmp_path):
     run_layer_checks(kind(num_layers=3), [signals(design, 5, 1)[0].astype("float32"), design], tmp_path)
 
 
-@pytest.mark.parametrize("kind", [sparse.LISTA, sparse.LISTACP, sparse.AdaLISTA])
+@pytest.mark.parametrize("kind", [sparse.LISTA, sparse.LISTACP, sparse.AdaLISTA, sparse.SLISTA])
 def test_untrained_is_ista(kind):
     design = dictionary()
     values, _ = signals(design, 6, 2)

@@ -7,7 +7,7 @@ from nbeats_basis.sparse.penalties import L1, MCP, ElasticNet, GroupL1, Penalty
 from nbeats_basis.sparse.pursuit import orthogonal_matching_pursuit
 from nbeats_basis.sparse.solvers import Solution, solve
 from nbeats_basis.sparse.stagewise import decibels, train_stagewise
-from nbeats_basis.sparse.unrolled import LISTA, LISTACP, LISTACPSS, AdaLISTA, GatedLISTA, TiLISTA
+from nbeats_basis.sparse.unrolled import LISTA, LISTACP, LISTACPSS, SLISTA, AdaLISTA, GatedLISTA, TiLISTA
 
 __all__ = [
     "ALISTA",
@@ -15,6 +15,7 @@ __all__ = [
     "LISTA",
     "LISTACP",
     "LISTACPSS",
+    "SLISTA",
     "MCP",
     "AdaLISTA",
     "ElasticNet",

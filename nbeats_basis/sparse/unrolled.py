@@ -331,6 +331,28 @@ class AdaLISTA(Unrolled):
         return self.shrink(k, codes + weights["step"] * given["scale"] * (forth - back), weights["threshold"])
 
 
+@keras.saving.register_keras_serializable(package="nbeats_basis")
+class SLISTA(Unrolled):
+    """V_k = gamma_k A / |A|^2: steps and thresholds alone are learned, so it takes any dictionary and any number of observations.
+
+    Source: Ablin et al. 2019, equation 9.
+    """
+
+    def add_layer(self, k, size):
+        """Add the step."""
+        return {**super().add_layer(k, size), "step": self.scalar(f"step{k}", 1.0)}
+
+    def prepare(self, values, design, mask):
+        """Add what the steps are counted in."""
+        return {**super().prepare(values, design, mask), "scale": _step(design)[..., 0]}
+
+    def step(self, k, codes, previous, given, weights):
+        """Return the next codes."""
+        residual = given["values"] - synthesise(given["design"], codes)
+        moved = codes + weights["step"] * given["scale"] * analyse(given["design"], residual)
+        return self.shrink(k, moved, weights["threshold"])
+
+
 def _step(design):
     """Return 1 / |A|^2, `(..., 1, 1)`."""
     gram, _, _ = statistics(design, tf.zeros_like(design[..., 0]))
