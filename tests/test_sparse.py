@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy.optimize import root
 from sklearn.linear_model import ElasticNet as SklearnElasticNet
 from sklearn.linear_model import Lasso, orthogonal_mp
 
@@ -205,6 +206,39 @@ def test_the_layer_solves_and_its_gradient_is_exact(rng):
     np.testing.assert_allclose(codes, exact, atol=1e-7)  # polished: better than its own tolerance
     compiled = tf.function(lambda d: sparse.lasso(d, values, sparse.L1(1.1), mask))(tf.constant(design))
     np.testing.assert_allclose(compiled, codes, atol=1e-12)
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_entropic_codes_are_optimal_and_their_gradient_is_exact(rng, signed):
+    """Against SciPy's root of the optimality conditions, and central differences."""
+    design, values = rng.normal(size=(3, 12, 5)), rng.normal(size=(3, 12))
+    mask, strength, prior = rng.random((3, 12)) < 0.8, 0.2, 0.05
+    codes = sparse.entropic_code(design, values, strength, prior, mask, signed).numpy()
+    for b in range(3):
+        atoms, y = design[b][mask[b]], values[b][mask[b]]
+        atoms = np.concatenate([atoms, -atoms], axis=1) if signed else atoms
+
+        def conditions(u, atoms=atoms, y=y):
+            return atoms.T @ (atoms @ (prior * np.exp(u)) - y) + strength * u
+
+        found = root(conditions, np.zeros(atoms.shape[1]), tol=1e-13)
+        assert np.abs(conditions(found.x)).max() < 1e-9
+        w = prior * np.exp(found.x)
+        np.testing.assert_allclose(codes[b], w[:5] - w[5:] if signed else w, atol=1e-6)
+    arguments = [tf.constant(x, "float64") for x in (design, values, strength, prior)]
+    weights = rng.normal(size=codes.shape)
+
+    def value(*arguments):
+        return tf.reduce_sum(sparse.entropic_code(*arguments, mask, signed) * weights)
+
+    with tf.GradientTape() as tape:
+        tape.watch(arguments)
+        total = value(*arguments)
+    for i, gradient in enumerate(tape.gradient(total, arguments)):
+        change = rng.normal(size=gradient.shape)
+        ends = [value(*arguments[:i], arguments[i] + e * change, *arguments[i + 1 :]) for e in (1e-6, -1e-6)]
+        numeric = (ends[0] - ends[1]) / 2e-6
+        np.testing.assert_allclose(np.sum(gradient * change), numeric, rtol=1e-6, atol=1e-8)
 
 
 def test_bad_arguments_are_refused():

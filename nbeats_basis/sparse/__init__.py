@@ -1,6 +1,7 @@
 """Sparse coding: proximal maps, penalties, solvers, and the lasso as a layer."""
 
 from nbeats_basis.sparse.analytic import ALISTA, HyperLISTA, analytic_weight
+from nbeats_basis.sparse.entropy import entropic_code
 from nbeats_basis.sparse.implicit import lasso
 from nbeats_basis.sparse.path import Path, lasso_path
 from nbeats_basis.sparse.penalties import L1, MCP, ElasticNet, GroupL1, Penalty
@@ -28,6 +29,7 @@ __all__ = [
     "TiLISTA",
     "analytic_weight",
     "decibels",
+    "entropic_code",
     "lasso",
     "lasso_path",
     "orthogonal_matching_pursuit",
