@@ -20,7 +20,7 @@ LAYERS = {  # a module imports only from modules of lower rank
     "members": 1,
     "bases": 2,
     "regression": 2,
-    "sparse": 2,
+    "sparse": 3,
     "encoders": 2,
     "blocks": 4,
     "stacks": 5,

@@ -30,6 +30,19 @@ def fit_poles(
 
     Source: Zechmeister & Kuerster 2009 (floating-mean spectrum); Golub & Pereyra 2003 with Kaufman's Jacobian.
     """
+    *_, poles = pursue(*collect(series, num_atoms, start, background), num_atoms)
+    return poles[:, 0], poles[:, 1]
+
+
+def collect(series: Sequence[tuple], num_atoms: int, start: float, background=None) -> tuple[list, float]:
+    """Return what a pursuit reads: of every series times since the start, scaled values and background, and the longest span.
+
+    Args:
+        series: as for `fit_poles`.
+        num_atoms: as for `fit_poles`.
+        start: as for `fit_poles`.
+        background: as for `fit_poles`. Defaults to None.
+    """
     check_int("num_atoms", num_atoms)
     data = []
     for times, values in series:
@@ -41,20 +54,36 @@ def fit_poles(
             data.append((times - start, values / values.std(), columns))
     if not data:
         raise ValueError(
-            f"No series has enough observations at different times to fit {num_atoms} oscillations and their background. Received: {len(series)} series."
+            f"No series has enough observations at different times to fit {num_atoms} oscillations and their background. "
+            f"Received: {len(series)} series."
         )
-    length = max(np.ptp(times) for times, *_ in data)
+    return data, max(np.ptp(times) for times, *_ in data)
+
+
+def pursue(
+    data: list, length: float, num_atoms: int, max_frequency: float | None = None, refined: bool = True
+):
+    """Yield frequencies and decays `(k, 2)` of k = 1 .. `num_atoms` oscillations, each set grown from the last.
+
+    Args:
+        data: of `collect`.
+        length: of `collect`.
+        num_atoms: number of oscillations.
+        max_frequency: highest looked at; None for half the rate of the most densely observed series. Defaults to None.
+        refined: False to leave the poles on the grid. Defaults to True.
+    """
     gap = min(np.median(np.diff(np.unique(times))) for times, *_ in data)
-    grid = np.arange(1, max(2, int(_OVERSAMPLING * length / (2 * gap)))) / (_OVERSAMPLING * length)
-    poles = np.zeros((0, 2))  # frequency and decay of each
+    highest = max_frequency or 1 / (2 * gap)
+    grid = np.arange(1, max(2, int(_OVERSAMPLING * length * highest))) / (_OVERSAMPLING * length)
+    poles = np.zeros((0, 2))
     for _ in range(num_atoms):
         found = [
             (sum(_explained(*one, poles, grid, d / length) for one in data), d / length) for d in _DECAYS
         ]
         power, decay = max(found, key=lambda pair: pair[0].max())
         poles = np.vstack([poles, [grid[power.argmax()], decay]])
-        poles = _refine(data, poles, length)
-    return poles[:, 0], poles[:, 1]
+        poles = refine(data, poles, length) if refined else poles
+        yield poles
 
 
 def spectrum(times, values, frequencies, decay: float = 0.0) -> np.ndarray:
@@ -75,7 +104,7 @@ def spectrum(times, values, frequencies, decay: float = 0.0) -> np.ndarray:
 
 def _explained(times, values, columns, poles, grid, decay) -> np.ndarray:
     """Return the squares that an oscillation of each frequency explains beside the columns and those already found."""
-    basis, _ = np.linalg.qr(np.concatenate([columns, _atoms(times, poles)], axis=1))
+    basis, _ = np.linalg.qr(np.concatenate([columns, oscillations(times, poles)], axis=1))
     left = values - basis @ (basis.T @ values)
     parts = np.array_split(grid, -(-grid.size * times.size // _CHUNK) or 1)
     return np.concatenate([_gains(times, left, basis, part, decay) for part in parts])
@@ -94,22 +123,34 @@ def _gains(times, left, basis, grid, decay) -> np.ndarray:
     return np.where(safe, power, 0.0)
 
 
-def _atoms(times, poles) -> np.ndarray:
-    """Return the oscillations at times since their start, `(N, 2 atoms)`."""
+def oscillations(times, poles) -> np.ndarray:
+    """Return the oscillations at times since their start, `(N, 2 k)`, cosines first.
+
+    Args:
+        times: `(N,)`.
+        poles: frequencies and decays, `(k, 2)`.
+    """
     envelope = np.exp(-poles[:, 1] * np.maximum(times, 0)[:, None])
     angle = 2 * np.pi * poles[:, 0] * times[:, None]
     return np.concatenate([envelope * np.cos(angle), envelope * np.sin(angle)], axis=1)
 
 
-def _refine(data, poles, length: float, iterations: int = 200) -> np.ndarray:
-    """Return the poles of least squares near those given: Levenberg and Marquardt, steps in units of 1 / T."""
-    damping, (residual, jacobian) = 1e-3, _linearise(data, poles)
+def refine(data, poles, length: float, iterations: int = 200) -> np.ndarray:
+    """Return the poles of least squares near those given: Levenberg and Marquardt, steps in units of 1 / T.
+
+    Args:
+        data: of `collect`.
+        poles: frequencies and decays, `(k, 2)`.
+        length: of `collect`.
+        iterations: most steps. Defaults to 200.
+    """
+    damping, (residual, jacobian) = 1e-3, linearise(data, poles)
     for _ in range(iterations):
         scaled = jacobian / length
         normal, slope = scaled.T @ scaled, scaled.T @ residual
         step = np.linalg.solve(normal + damping * np.diag(np.diag(normal) + 1e-12), -slope)
         proposal = np.abs(poles + step.reshape(poles.shape) / length)
-        trial = _linearise(data, proposal)
+        trial = linearise(data, proposal)
         gain = residual @ residual - trial[0] @ trial[0]
         if gain > 0:
             poles, (residual, jacobian), damping = proposal, trial, max(damping / 5, 1e-12)
@@ -122,12 +163,17 @@ def _refine(data, poles, length: float, iterations: int = 200) -> np.ndarray:
     return poles
 
 
-def _linearise(data, poles) -> tuple[np.ndarray, np.ndarray]:
-    """Return the residuals of all series and their Jacobian in the poles, amplitudes being solved for."""
+def linearise(data, poles) -> tuple[np.ndarray, np.ndarray]:
+    """Return the residuals of all series and their Jacobian in the poles, amplitudes being solved for.
+
+    Args:
+        data: of `collect`.
+        poles: frequencies and decays, `(k, 2)`.
+    """
     residuals, jacobians = [], []
     count = len(poles)
     for times, values, columns in data:
-        atoms = _atoms(times, poles)
+        atoms = oscillations(times, poles)
         basis, triangle = np.linalg.qr(np.concatenate([columns, atoms], axis=1))
         coefficients = np.linalg.lstsq(triangle, basis.T @ values, rcond=None)[0][columns.shape[1] :]
         a, b = coefficients[:count], coefficients[count:]

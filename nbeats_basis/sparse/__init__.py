@@ -1,6 +1,7 @@
 """Sparse coding: proximal maps, penalties, solvers, and the lasso as a layer."""
 
 from nbeats_basis.sparse.analytic import ALISTA, HyperLISTA, analytic_weight
+from nbeats_basis.sparse.continuous import ContinuousOMP, matrix_pencil
 from nbeats_basis.sparse.entropy import entropic_code
 from nbeats_basis.sparse.implicit import lasso
 from nbeats_basis.sparse.path import Path, lasso_path
@@ -19,6 +20,7 @@ __all__ = [
     "SLISTA",
     "MCP",
     "AdaLISTA",
+    "ContinuousOMP",
     "ElasticNet",
     "GatedLISTA",
     "GroupL1",
@@ -32,6 +34,7 @@ __all__ = [
     "entropic_code",
     "lasso",
     "lasso_path",
+    "matrix_pencil",
     "orthogonal_matching_pursuit",
     "solve",
     "train_stagewise",
