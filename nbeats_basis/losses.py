@@ -41,10 +41,20 @@ def _distribution_losses(head, params, targets, weights, window):
     """Return the negative log likelihood, or the location's own loss and the likelihood of the rest about it."""
     if head.location == "likelihood":
         return _mean(-head.log_prob(params, targets), weights)
-    errors, extra = _POINT[head.location](params[..., 0], targets, window, 1)
-    unit = 100 if head.location in ("smape", "mape") else 1  # percentages, beside a log likelihood
+    location = params[..., 0]
+    counted = weights
+    if head.location in (
+        "smape",
+        "mape",
+    ):  # weighted by 1 / size, in network units, not to vanish beside a likelihood
+        level = window["level"][..., None]
+        size = tf.abs(targets + level)
+        if head.location == "smape":
+            size += tf.abs(tf.stop_gradient(location) + level)
+        counted = weights * tf.math.divide_no_nan(tf.ones_like(size), size)
+    errors = (targets - location) ** 2 if head.location == "mse" else tf.abs(targets - location)
     held = tf.concat([tf.stop_gradient(params[..., :1]), params[..., 1:]], axis=-1)
-    return _mean(errors / unit, weights * extra) + _mean(-head.log_prob(held, targets), weights)
+    return _mean(errors, counted) + _mean(-head.log_prob(held, targets), weights)
 
 
 def _mean(errors, weights):
