@@ -62,19 +62,13 @@ def truncated(design, values, penalty, solver: str):
     return codes
 
 
-def best(candidates, error):
-    """Return the candidate of the least validation error."""
-    return min(candidates, key=error)
-
-
 def tune_hyperlista(rng, design, values, codes, tries: int):
     """Return HyperLISTA with the best of random scalars, refined around the best so far."""
-    scalars = tf.Variable([0.07, 0.02, 60.0])
 
     def make(c):
         return sparse.HyperLISTA(LAYERS, *map(float, c))
 
-    kept, least = scalars.numpy(), np.inf
+    kept, least = np.array([0.07, 0.02, 60.0]), np.inf
     for k in range(tries):
         spread = 0.8 if k < tries // 2 else 0.2
         trial = kept * np.exp(spread * rng.normal(size=3)) if k else kept
@@ -101,9 +95,9 @@ def accuracy(rows: int, noise_db, condition, train, steps: int, tries: int) -> l
 
     for solver in ("ista", "fista"):
         started = time.perf_counter()
-        strength = best(
+        strength = min(
             np.logspace(-3, 0.5, 30),
-            lambda p, solver=solver: float(sparse.decibels(truncated(design, values, p, solver), codes)),
+            key=lambda p, solver=solver: float(sparse.decibels(truncated(design, values, p, solver), codes)),
         )
         report(solver, lambda y, p=strength, s=solver: truncated(design, y, p, s), started, penalty=strength)
     started = time.perf_counter()

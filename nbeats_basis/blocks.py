@@ -151,10 +151,8 @@ class BasisBlock(MemberLayer):
         if context is not None:
             certainty = 1 - designs["precision"] * tf.linalg.diag_part(designs["inverse"])
             theta = tf.concat([fitted, certainty, encode(context, values)], axis=-1)
-        for dense in self.trunk:
-            theta = dense(theta)
         if self.proposal is not None:
-            theta = self.proposal(theta)
+            theta = self._propose(theta)
         if self.coefficients == "proposed":
             size = self._past_basis.num_terms - self.offset
             backcast = expand(designs["past"], self._with_offset(theta[..., :size]))
@@ -193,6 +191,12 @@ class BasisBlock(MemberLayer):
         yield "basis", self.basis, query_times_shape
         if self.backcast_basis is not None:
             yield "backcast_basis", self.backcast_basis, times_shape
+
+    def _propose(self, read):
+        """Return the network's coefficients of what it reads."""
+        for dense in self.trunk:
+            read = dense(read)
+        return self.proposal(read)
 
     def _with_offset(self, theta):
         return tf.concat([theta, tf.ones_like(theta[..., :1])], axis=-1) if self.offset else theta

@@ -47,10 +47,7 @@ def _distribution_losses(head, params, targets, weights, window):
         "smape",
         "mape",
     ):  # weighted by 1 / size, in network units, not to vanish beside a likelihood
-        level = window["level"][..., None]
-        size = tf.abs(targets + level)
-        if head.location == "smape":
-            size += tf.abs(tf.stop_gradient(location) + level)
+        size = _SIZE[head.location](location, targets, window)
         counted = weights * tf.math.divide_no_nan(tf.ones_like(size), size)
     errors = (targets - location) ** 2 if head.location == "mse" else tf.abs(targets - location)
     held = tf.concat([tf.stop_gradient(params[..., :1]), params[..., 1:]], axis=-1)
@@ -70,16 +67,24 @@ def _mse(forecast, target, window, season):
     return (target - forecast) ** 2, 1.0
 
 
+def _smape_size(forecast, target, window):
+    level = window["level"][..., None]
+    return tf.stop_gradient(tf.abs(target + level) + tf.abs(forecast + level))
+
+
+def _mape_size(forecast, target, window):
+    return tf.abs(target + window["level"][..., None])
+
+
 def _smape(forecast, target, window, season):
     """200 |y - f| / (|y| + |f|); the gradient stops in the denominator (Oreshkin et al. 2020, section 5.2)."""
-    level = window["level"][..., None]
-    size = tf.stop_gradient(tf.abs(target + level) + tf.abs(forecast + level))
+    size = _smape_size(forecast, target, window)
     return 200 * tf.math.divide_no_nan(tf.abs(target - forecast), size), 1.0
 
 
 def _mape(forecast, target, window, season):
     """100 |y - f| / |y|; targets of zero do not count."""
-    size = tf.abs(target + window["level"][..., None])
+    size = _mape_size(forecast, target, window)
     return 100 * tf.math.divide_no_nan(tf.abs(target - forecast), size), tf.cast(size > 0, "float32")
 
 
@@ -93,3 +98,4 @@ def _mase(forecast, target, window, season):
 
 
 _POINT = {"mae": _mae, "mse": _mse, "smape": _smape, "mape": _mape, "mase": _mase}
+_SIZE = {"smape": _smape_size, "mape": _mape_size}

@@ -50,11 +50,9 @@ class SparseBlock(BasisBlock):
         designs_shape=None,
     ):
         """Create the weights of pursuit, dictionary and network."""
-        if self.seeds is None:
-            self.assign_members(range(values_shape[0]), self.scope)
+        super().build(times_shape, values_shape, observed_shape, query_times_shape, context_shape)
         self.pursuit.assign_members(self.seeds, f"{self.scope}/pursuit")
         self.pursuit.build(values_shape, (*values_shape, self.basis.num_terms))
-        super().build(times_shape, values_shape, observed_shape, query_times_shape, context_shape)
 
     def _regresses(self, context_shape) -> bool:
         return False
@@ -93,9 +91,7 @@ class SparseBlock(BasisBlock):
             if context is not None:
                 seen = tf.broadcast_to(designs["norms"] / (1 + designs["norms"]), tf.shape(theta[0]))
                 read = tf.concat([theta[0], seen, encode(context, values)], axis=-1)
-            for dense in self.trunk:
-                read = dense(read)
-            theta += tf.split(self.proposal(read), self.num_params - 1, axis=-1)
+            theta += tf.split(self._propose(read), self.num_params - 1, axis=-1)
         curves = [expand(designs["future"], each) for each in theta]
         return expand(designs["past"], theta[0]), tf.stack(curves, axis=-1)
 

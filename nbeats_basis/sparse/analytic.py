@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from nbeats_basis.checks import check_between, check_positive
 from nbeats_basis.sparse.proximal import support_threshold
-from nbeats_basis.sparse.unrolled import LISTACPSS, Unrolled, analyse, synthesise
+from nbeats_basis.sparse.unrolled import SupportUnrolled, Unrolled, analyse, synthesise
 
 
 def analytic_weight(design, mask=None, ridge: float = 1e-6):
@@ -32,26 +32,18 @@ def analytic_weight(design, mask=None, ridge: float = 1e-6):
 
 
 @keras.saving.register_keras_serializable(package="nbeats_basis")
-class ALISTA(LISTACPSS):
+class ALISTA(SupportUnrolled):
     """V_k = gamma_k W with W of `analytic_weight`: two scalars a layer are learned, and the design may differ in every sample.
 
     Source: Liu et al. 2019, equations 15 to 17.
     """
 
-    def add_layer(self, k, size):
-        """Add the step."""
-        return {**Unrolled.add_layer(self, k, size), "step": self.scalar(f"step{k}", 1.0)}
+    has_step = True
 
     def prepare(self, values, design, mask):
         """Add W."""
         weight, _ = analytic_weight(design, mask)
         return {"values": values, "design": design, "weight": weight}
-
-    def step(self, k, codes, previous, given, weights):
-        """Return the next codes."""
-        residual = given["values"] - synthesise(given["design"], codes)
-        moved = codes + weights["step"] * analyse(given["weight"], residual)
-        return self.shrink(k, moved, weights["threshold"])
 
 
 @keras.saving.register_keras_serializable(package="nbeats_basis")

@@ -62,6 +62,8 @@ class Unrolled(MemberLayer):
         ValueError: numbers out of range.
     """
 
+    has_step = False  # True for a learned step in every layer
+
     def __init__(
         self,
         num_layers: int = 16,
@@ -97,7 +99,8 @@ class Unrolled(MemberLayer):
             k: 0 to `num_layers` - 1.
             size: L and K.
         """
-        return {"threshold": self.scalar(f"threshold{k}", self.threshold)}
+        weights = {"threshold": self.scalar(f"threshold{k}", self.threshold)}
+        return {**weights, "step": self.scalar(f"step{k}", 1.0)} if self.has_step else weights
 
     def scalar(self, name: str, value: float):
         """Add a scalar weight, one a member.
@@ -148,14 +151,14 @@ class Unrolled(MemberLayer):
         return tf.reshape(weight, (weight.shape[0], *[1] * (codes.shape.rank - 2), *weight.shape[1:]))
 
     def prepare(self, values, design, mask) -> dict:
-        """Return what all steps need, "values" and "design" among it.
+        """Return what all steps need: "values", "design" and, for `weight`, "weight".
 
         Args:
             values: y, `(..., L)`, 0 where not observed.
             design: A, 0 in rows that are not observed.
             mask: `(..., L)`, or None.
         """
-        return {"values": values, "design": design}
+        return {"values": values, "design": design, "weight": design * _step(design)}
 
     def step(self, k: int, codes, previous, given: dict, weights: dict):
         """Return the next codes.
@@ -167,7 +170,18 @@ class Unrolled(MemberLayer):
             given: of `prepare`.
             weights: of layer k.
         """
-        raise NotImplementedError(f"{type(self).__name__} must define `step`.")
+        residual = given["values"] - synthesise(given["design"], codes)
+        change = weights.get("step", 1.0) * analyse(self.weight(given, weights), residual)
+        return self.shrink(k, codes + change, weights["threshold"])
+
+    def weight(self, given: dict, weights: dict):
+        """Return V without the step, of the design's shape or one that broadcasts.
+
+        Args:
+            given: of `prepare`.
+            weights: of a layer.
+        """
+        return given["weight"]
 
     def shrink(self, k: int, codes, threshold):
         """Return the thresholded codes.
@@ -186,31 +200,8 @@ class Unrolled(MemberLayer):
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
-@keras.saving.register_keras_serializable(package="nbeats_basis")
-class LISTACP(Unrolled):
-    """V_k = A / |A|^2 + a learned matrix; the gradient step keeps the design's part (weight coupling).
-
-    Source: Chen et al. 2018, equation 14.
-    """
-
-    def add_layer(self, k, size):
-        """Add the matrix."""
-        return {**super().add_layer(k, size), "change": self.zeros(f"change{k}", size)}
-
-    def prepare(self, values, design, mask):
-        """Add the design over its squared norm."""
-        return {**super().prepare(values, design, mask), "scaled": design * _step(design)}
-
-    def step(self, k, codes, previous, given, weights):
-        """Return the next codes."""
-        residual = given["values"] - synthesise(given["design"], codes)
-        moved = codes + analyse(given["scaled"] + weights["change"], residual)
-        return self.shrink(k, moved, weights["threshold"])
-
-
-@keras.saving.register_keras_serializable(package="nbeats_basis")
-class LISTACPSS(LISTACP):
-    """`LISTACP` with support selection: the largest codes pass unshrunk.
+class SupportUnrolled(Unrolled):
+    """With support selection by default: the largest codes pass unshrunk.
 
     Args:
         num_layers: number of steps, at least 1. Defaults to 16.
@@ -218,7 +209,7 @@ class LISTACPSS(LISTACP):
         bypass: share of the codes, in [0, 1]. Defaults to 0.012.
         most_bypass: largest share, in [0, 1]. Defaults to 0.13.
 
-    Source: Chen et al. 2018, equation 16.
+    Source: Chen et al. 2018, section 3.2.
     """
 
     def __init__(
@@ -230,6 +221,30 @@ class LISTACPSS(LISTACP):
         **kwargs,
     ):
         super().__init__(num_layers, threshold, bypass, most_bypass, **kwargs)
+
+
+@keras.saving.register_keras_serializable(package="nbeats_basis")
+class LISTACP(Unrolled):
+    """V_k = A / |A|^2 + a learned matrix; the gradient step keeps the design's part (weight coupling).
+
+    Source: Chen et al. 2018, equation 14.
+    """
+
+    def add_layer(self, k, size):
+        """Add the matrix."""
+        return {**super().add_layer(k, size), "change": self.zeros(f"change{k}", size)}
+
+    def weight(self, given, weights):
+        """Return V."""
+        return given["weight"] + weights["change"]
+
+
+@keras.saving.register_keras_serializable(package="nbeats_basis")
+class LISTACPSS(SupportUnrolled, LISTACP):
+    """`LISTACP` with support selection.
+
+    Source: Chen et al. 2018, equation 16.
+    """
 
 
 @keras.saving.register_keras_serializable(package="nbeats_basis")
@@ -246,30 +261,27 @@ class LISTA(LISTACP):
     def step(self, k, codes, previous, given, weights):
         """Return the next codes."""
         residual = given["values"] - synthesise(given["design"], codes)
-        moved = codes + analyse(given["scaled"], residual) + analyse(weights["change"], given["values"])
+        moved = codes + analyse(given["weight"], residual) + analyse(weights["change"], given["values"])
         return self.shrink(k, moved + synthesise(weights["free"], codes), tf.nn.relu(weights["threshold"]))
 
 
 @keras.saving.register_keras_serializable(package="nbeats_basis")
-class TiLISTA(LISTACPSS):
+class TiLISTA(SupportUnrolled):
     """V_k = gamma_k W, one learned matrix W for all layers and a step of each.
 
     Source: Liu et al. 2019, section 2.1 (TiLISTA).
     """
 
+    has_step = True
+
     def add_shared(self, size):
         """Add the matrix."""
         return {"change": self.zeros("change", size)}
 
-    def add_layer(self, k, size):
-        """Add the step."""
-        return {**Unrolled.add_layer(self, k, size), "step": self.scalar(f"step{k}", 1.0)}
-
-    def step(self, k, codes, previous, given, weights):
-        """Return the next codes."""
-        residual = given["values"] - synthesise(given["design"], codes)
-        moved = analyse(given["scaled"] + self.aligned(self.shared["change"], codes), residual)
-        return self.shrink(k, codes + weights["step"] * moved, weights["threshold"])
+    def prepare(self, values, design, mask):
+        """Add the learned matrix to the weight."""
+        given = super().prepare(values, design, mask)
+        return {**given, "weight": given["weight"] + self.aligned(self.shared["change"], values)}
 
 
 @keras.saving.register_keras_serializable(package="nbeats_basis")
@@ -308,13 +320,11 @@ class AdaLISTA(Unrolled):
     Source: Aberdam, Golts & Elad 2020, equation 8.
     """
 
+    has_step = True
+
     def add_shared(self, size):
         """Add the two matrices."""
         return {name: self.zeros(name, (size[0], size[0])) for name in ("first", "second")}
-
-    def add_layer(self, k, size):
-        """Add the step."""
-        return {**super().add_layer(k, size), "step": self.scalar(f"step{k}", 1.0)}
 
     def prepare(self, values, design, mask):
         """Add the designs seen through W1 and W2."""
@@ -338,19 +348,7 @@ class SLISTA(Unrolled):
     Source: Ablin et al. 2019, equation 9.
     """
 
-    def add_layer(self, k, size):
-        """Add the step."""
-        return {**super().add_layer(k, size), "step": self.scalar(f"step{k}", 1.0)}
-
-    def prepare(self, values, design, mask):
-        """Add what the steps are counted in."""
-        return {**super().prepare(values, design, mask), "scale": _step(design)[..., 0]}
-
-    def step(self, k, codes, previous, given, weights):
-        """Return the next codes."""
-        residual = given["values"] - synthesise(given["design"], codes)
-        moved = codes + weights["step"] * given["scale"] * analyse(given["design"], residual)
-        return self.shrink(k, moved, weights["threshold"])
+    has_step = True
 
 
 def _step(design):
