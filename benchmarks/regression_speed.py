@@ -51,7 +51,7 @@ def make_step(kind: str, width: int):
     def step():
         with tf.GradientTape() as tape:
             context = None if kind != "combined" else encoder(times, observed)
-            backcast, forecast = block(times, values, observed, query, context=context)
+            backcast, forecast, _ = block(times, values, observed, query, context=context)
             loss = tf.reduce_mean((forecast[..., 0] - target) ** 2) + tf.reduce_mean((values - backcast) ** 2)
         weights = [v.value for v in block.trainable_variables]
         optimizer.apply(tape.gradient(loss, weights, unconnected_gradients="zero"), block.trainable_variables)

@@ -51,7 +51,7 @@ class BasisBlock(MemberLayer):
         designs: of `designs`, to share them between the blocks of a stack. Defaults to None.
 
     Returns:
-        backcast `(M, B, L)` and forecast `(M, B, H, P)`, the location first.
+        backcast `(M, B, L)`, forecast `(M, B, H, P)`, the location first, and the location's coefficients `(M, B, K)`.
 
     Raises:
         ValueError: unknown `coefficients`, or `backcast_basis` or `offset` with anything but "proposed".
@@ -142,7 +142,7 @@ class BasisBlock(MemberLayer):
         return designs
 
     def call(self, times, values, observed, query_times, context=None, designs=None):
-        """Return backcast and forecast."""
+        """Return backcast, forecast and coefficients."""
         designs = designs or self.designs(times, observed, query_times)
         fitted = None
         if self.log_precision is not None:
@@ -160,12 +160,9 @@ class BasisBlock(MemberLayer):
         else:
             location, theta = self._regress(designs, fitted, theta)
             backcast = expand(designs["past"], location)
-        size = self.basis.num_terms - self.offset
-        curves = [
-            expand(designs["future"], self._with_offset(theta[..., p * size : (p + 1) * size]))
-            for p in range(self.num_params)
-        ]
-        return backcast, tf.stack(curves, axis=-1)
+        theta = [self._with_offset(each) for each in tf.split(theta, self.num_params, axis=-1)]
+        curves = [expand(designs["future"], each) for each in theta]
+        return backcast, tf.stack(curves, axis=-1), theta[0]
 
     def _regress(self, designs, fitted, theta):
         """Return the location's coefficients `(M, B, K)` and those of all parameters `(M, B, P K)`.

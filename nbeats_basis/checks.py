@@ -106,3 +106,14 @@ def quantile_columns(level=None, quantiles=None) -> list[tuple[str, int]]:
     else:
         names = [f"q{q:g}" for q in levels]
     return sorted(((name, i) for i, name in enumerate(names)), key=lambda pair: levels[pair[1]])
+
+
+def unused(name: str, taken: list[str]) -> str:
+    """Return the name, or the first of name_2, name_3, ... that is not taken.
+
+    Args:
+        name: wanted.
+        taken: names in use.
+    """
+    names = [name, *(f"{name}_{i}" for i in range(2, len(taken) + 2))]
+    return next(n for n in names if n not in taken)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from nbeats_basis.checks import check_choice, check_int, check_positive
+from nbeats_basis.checks import check_choice, check_int, check_positive, unused
 from nbeats_basis.encoders import RegressionEncoder
 from nbeats_basis.ensemble import combine, combine_slopes, mixture_quantiles
 from nbeats_basis.heads import Head, Point
@@ -48,7 +48,8 @@ class NBeats(keras.Model):
 
     Returns:
         dict of `params` `(M, B, H, P)` and `components` `(M, B, C, H)` in network units, `start` `(M, B)`, the last
-        value in network units, `shift` and `scale` `(M, B)` to data units, and `backcasts` `(M, B, C, L)`.
+        value in network units, `shift` and `scale` `(M, B)` to data units, `backcasts` `(M, B, C, L)`, and `coefficients`,
+        one `(M, B, blocks, K)` a stack.
 
     Raises:
         ValueError: no stacks, sizes out of range, or the loss "mase" without steps.
@@ -105,11 +106,11 @@ class NBeats(keras.Model):
             raise ValueError(f"`stacks` must hold at least one stack. Received: stacks={stacks!r}")
         self.component_names: list[str] = []
         for stack in self.stacks:
-            name = _unused(stack.component, self.component_names)
+            name = unused(stack.component, self.component_names)
             stack.bind(self.window, self.horizon, self.head.num_params, self.member_seeds, name)
             self.component_names.append(name)
         self._train_source = self._validation_source = None
-        self.loss_tracker = keras.metrics.Mean(name="loss")
+        self.loss_tracker, self.nonzero_tracker = keras.metrics.Mean("loss"), keras.metrics.Mean("nonzero")
         self._failed = tf.Variable([-1, -1], trainable=False)  # step and member of the first non-finite loss
         inputs = {"values": tf.zeros((1, self.window if on_grid else 1), "float64")}
         self(
@@ -169,9 +170,9 @@ class NBeats(keras.Model):
         window = prepare(inputs, self.lookbacks, self.window, self.horizon, self.scaling, typical)
         times, residual, observed = window["times"], window["values"], window["observed"]
         context = self.encoder and self.encoder(times, observed)
-        params, components, backcasts = 0.0, [], []
+        params, components, backcasts, coefficients = 0.0, [], [], []
         for stack in self.stacks:
-            residual, partial, backcast = stack(
+            residual, partial, backcast, theta = stack(
                 times,
                 residual,
                 observed,
@@ -183,13 +184,15 @@ class NBeats(keras.Model):
             params = params + partial
             components.append(partial[..., 0])
             backcasts.append(backcast)
+            coefficients.append(theta)
         if order == 0:
             params += window["start"][..., None, None] * tf.one_hot(0, self.head.num_params)
         return {
             "params": params,
             "components": tf.stack(components, axis=2),
             "backcasts": tf.stack(backcasts, axis=2),
-            **{k: window[k] for k in ("times", "values", "observed", "start", "shift", "scale")},
+            "coefficients": coefficients,
+            **{k: window[k] for k in ("times", "values", "observed", "origin", "start", "shift", "scale")},
         }
 
     def forecast(self, inputs, quantiles: Sequence[float] = ()) -> dict:
@@ -255,8 +258,9 @@ class NBeats(keras.Model):
 
     @property
     def metrics(self):
-        """The mean loss over members and batches."""
-        return [self.loss_tracker] if self.compiled else []
+        """The mean loss over members and batches, and with sparse stacks the share of codes that are not 0."""
+        sparse = any(stack.is_sparse for stack in self.stacks)
+        return [self.loss_tracker, *[self.nonzero_tracker] * sparse] if self.compiled else []
 
     def fit(
         self,
@@ -313,7 +317,7 @@ class NBeats(keras.Model):
             lambda: self._remember(finite),
         )
         self.loss_tracker.update_state(tf.reduce_mean(losses))
-        return {"loss": self.loss_tracker.result()}
+        return self.get_metrics_result()
 
     def _apply(self, gradients, variables):
         self.optimizer.apply(gradients, variables)
@@ -332,7 +336,7 @@ class NBeats(keras.Model):
         else:
             inputs, targets = self._validation_source.gather(data)
         self.loss_tracker.update_state(tf.reduce_mean(self.losses_of(inputs, targets)))
-        return {"loss": self.loss_tracker.result()}
+        return self.get_metrics_result()
 
     def predict_step(self, data):
         """Return `forecast` of a batch."""
@@ -351,6 +355,9 @@ class NBeats(keras.Model):
         known = ~tf.math.is_nan(targets) & (out["scale"] > 0)[..., None]
         targets = tf.where(known, standardize(targets, out["shift"], out["scale"]), 0)
         level = tf.cast(tf.math.divide_no_nan(out["shift"], out["scale"]), "float32")
+        for stack, theta in zip(self.stacks, out["coefficients"], strict=True):
+            if stack.is_sparse:
+                self.nonzero_tracker.update_state(tf.cast(theta != 0, "float32"))
         window = {"values": out["values"], "observed": out["observed"], "level": level}
         return member_losses(self.head, out["params"], targets, tf.cast(known, "float32"), window)
 
@@ -391,8 +398,3 @@ class NBeats(keras.Model):
         config = dict(config)
         stacks = [keras.saving.deserialize_keras_object(stack) for stack in config.pop("stacks")]
         return cls(stacks, head=keras.saving.deserialize_keras_object(config.pop("head")), **config)
-
-
-def _unused(name: str, taken: list[str]) -> str:
-    names = [name, *(f"{name}_{i}" for i in range(2, len(taken) + 2))]
-    return next(n for n in names if n not in taken)

@@ -1,5 +1,6 @@
 """Pictures of forecasts and components; matplotlib is imported when one is drawn."""
 
+import numpy as np
 import pandas as pd
 
 from nbeats_basis.panel import Columns
@@ -61,6 +62,36 @@ def plot_components(components: pd.DataFrame, columns: Columns, alias: str):
             ax.set_ylabel("forecast" if name == alias else name)
         column[0].set_title(str(series), loc="left")
     return _with_few_dates(figure)
+
+
+def plot_atoms(atoms: pd.DataFrame, columns: Columns, span: tuple[float, float], unit: str, members: int):
+    """Draw each series' oscillations as lines at their frequencies, darker where larger; return the matplotlib figure.
+
+    Args:
+        atoms: of `Forecaster.atoms`; functions that are no oscillations are not drawn.
+        columns: names of the columns.
+        span: first and last time drawn, from the last observation.
+        unit: name of the unit of time.
+        members: networks in the ensemble: amplitudes are their mean.
+    """
+    waves = atoms[atoms["frequency"] > 0]
+    if waves.empty:
+        raise ValueError(
+            "No stack sees an oscillation: `plot_atoms` needs a basis of oscillations, such as Fourier."
+        )
+    figure, axes = _panels(waves[columns.id].unique(), 1)
+    times = np.linspace(*span, 65)
+    for name, ax in axes.items():
+        part = waves[waves[columns.id] == name]
+        sizes = part.groupby(["frequency", "decay"])["amplitude"].sum() / members
+        for (frequency, decay), size in sizes.items():
+            shade = np.minimum(size * np.exp(-decay * (times[:-1] - span[0] * (decay > 0))) / sizes.max(), 1)
+            ax[0].scatter(times[:-1], np.full(64, frequency), c="C0", alpha=shade, marker="s", s=9, lw=0)
+        ax[0].axvline(0, color="0.25", lw=1, ls=":")
+        ax[0].set(ylim=(0, 1.05 * waves["frequency"].max()), xlim=span, ylabel=f"cycles per {unit}")
+        ax[0].set_title(str(name), loc="left")
+    next(reversed(axes.values()))[0].set_xlabel(f"time from the last observation, {unit}s")
+    return figure
 
 
 def _with_few_dates(figure):

@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from nbeats_basis.atoms import atoms
 from nbeats_basis.model import NBeats
 from nbeats_basis.observations import Observations
 from nbeats_basis.panel import Panel
@@ -75,6 +76,15 @@ class Predictor:
             k: v + np.reshape(share, (-1, *[1] * (v.ndim - 1))) * (answers[1][k] - v)
             for k, v in answers[0].items()
         }
+
+    def atoms(self, panel: Panel, queries: Queries) -> dict:
+        """Return the atoms of each window, `(N, M, blocks, atoms, 5)` by component: see `atoms.atoms`.
+
+        Args:
+            panel: the series.
+            queries: one time asked of each of N windows.
+        """
+        return self._answer("atoms", lambda inputs: atoms(self.net, inputs), panel, queries)
 
     def _smooth(self, inputs: dict) -> dict:
         """Add the times asked to the window, not observed, and read them off."""

@@ -83,7 +83,7 @@ class SparseBlock(BasisBlock):
         return self.pursuit(values, designs["atoms"]) / designs["norms"]
 
     def call(self, times, values, observed, query_times, context=None, designs=None):
-        """Return backcast and forecast."""
+        """Return backcast, forecast and codes."""
         designs = designs or self.designs(times, observed, query_times)
         theta = [self.codes(values, designs)]
         if self.proposal is not None:
@@ -93,7 +93,7 @@ class SparseBlock(BasisBlock):
                 read = tf.concat([theta[0], seen, encode(context, values)], axis=-1)
             theta += tf.split(self._propose(read), self.num_params - 1, axis=-1)
         curves = [expand(designs["future"], each) for each in theta]
-        return expand(designs["past"], theta[0]), tf.stack(curves, axis=-1)
+        return expand(designs["past"], theta[0]), tf.stack(curves, axis=-1), theta[0]
 
     def get_config(self):
         """Return the constructor's arguments."""
@@ -130,6 +130,8 @@ class Sparse(Expansion):
         >>> nb.Sparse(atoms=32).component
         'sparse'
     """
+
+    is_sparse = True  # most coefficients are 0
 
     def __init__(
         self,

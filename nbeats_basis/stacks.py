@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from math import ceil
 
 import keras
+import tensorflow as tf
 
 from nbeats_basis.bases import Basis, BSpline, Fourier, Learned, Polynomial
 from nbeats_basis.blocks import COEFFICIENTS, BasisBlock
@@ -36,13 +37,14 @@ class Stack(MemberLayer):
         order: order of the forecast's derivative. Defaults to 0.
 
     Returns:
-        the residual left `(M, B, L)`, the forecast `(M, B, H, P)` and the backcast `(M, B, L)`, where not observed too.
+        the residual left `(M, B, L)`, the forecast `(M, B, H, P)`, the backcast `(M, B, L)`, where not observed too, and the
+        blocks' coefficients `(M, B, num_blocks, K)`.
 
     Source: Oreshkin et al. 2020, section 3.2.
     """
 
     component = "stack"
-    offset = False
+    offset = is_sparse = False
 
     def __init__(self, num_blocks, units, num_layers, shared_weights, coefficients, **kwargs):
         super().__init__(**kwargs)
@@ -123,15 +125,16 @@ class Stack(MemberLayer):
             block.build(times_shape, values_shape, observed_shape, query_times_shape, context_shape)
 
     def call(self, times, values, observed, query_times, context=None, origin=None, order=0):
-        """Return the residual left, the stack's forecast and its backcast."""
+        """Return the residual left, the stack's forecast, its backcast and its blocks' coefficients."""
         designs = [block.designs(times, observed, query_times, origin, order) for block in self.blocks]
-        backcast = forecast = 0.0
+        backcast, forecast, coefficients = 0.0, 0.0, []
         for i in range(self.num_blocks):
             k = 0 if self.shared_weights else i
-            back, partial = self.blocks[k](times, values, observed, query_times, context, designs[k])
+            back, partial, theta = self.blocks[k](times, values, observed, query_times, context, designs[k])
             values = (values - back) * observed
             backcast, forecast = backcast + back, forecast + partial
-        return values, forecast, backcast
+            coefficients.append(theta)
+        return values, forecast, backcast, tf.stack(coefficients, axis=2)
 
     def get_config(self):
         """Return the constructor's arguments."""

@@ -37,7 +37,7 @@ def test_regression_matches_least_squares(window, rng, coefficients):
     values, observed = window
     block = make_block(coefficients=coefficients)
     block.log_precision.assign(rng.uniform(-3, 1, (2, 6)))
-    backcast, forecast = block(TIMES, values, observed, QUERY)
+    backcast, forecast, _ = block(TIMES, values, observed, QUERY)
     design, query = block.basis(TIMES[0, 0]).numpy(), block.basis(QUERY[0, 0]).numpy()
     for m in range(2):
         for b in range(5):
@@ -120,7 +120,7 @@ def test_pure_regression_at_irregular_times_is_ridge_in_float64(rng, terms):
     block = BasisBlock(basis, coefficients="regression")
     block(times, values, observed, query)
     block.log_precision.assign(rng.uniform(-4, 1, (3, terms)))
-    backcast, forecast = block(times, values, observed, query)
+    backcast, forecast, _ = block(times, values, observed, query)
     past, future = basis(times.astype("float64")).numpy(), basis(query.astype("float64")).numpy()
     precision = np.exp(block.log_precision.numpy().astype("float64"))
     for m in range(3):
@@ -139,7 +139,7 @@ def test_a_regression_is_finite_where_data_and_prior_say_nothing():
     query = tf.constant([[[1.0, 15.0]]])
     block(times, ones, ones, query)
     block.log_precision.assign(np.full((1, 32), -20.0))
-    backcast, forecast = block(times, ones, ones, query)
+    backcast, forecast, _ = block(times, ones, ones, query)
     np.testing.assert_allclose(backcast, 1.0, atol=0.02)
     assert np.isfinite(forecast).all()
 

@@ -71,3 +71,63 @@ def test_a_code_has_zeros():
     designs = block.designs(times, np.ones_like(values), np.ones((1, 1, 4), "float32"))
     codes = block.codes(values, designs).numpy()[0, 0]
     assert (codes == 0).mean() > 0.5 and np.abs(codes).argmax() == 1 + 16 + 5  # a constant, cosines, sines
+
+
+def rebuilt(atoms, times, members):
+    """Return the sum of a series' atoms at times after its last observation, members' mean."""
+    waves, others = atoms[atoms.frequency.notna()], atoms[atoms.frequency.isna()]
+    angle = 2 * np.pi * np.outer(times, waves.frequency) + waves.phase.to_numpy()
+    size = waves.amplitude.to_numpy() * np.exp(-np.outer(times, waves.decay))
+    return ((size * np.cos(angle)).sum(axis=1) + others.amplitude.sum()) / members
+
+
+STACKS = {
+    "sparse": lambda: nb.Sparse(atoms=24, units=16, num_blocks=2),
+    "damped": lambda: nb.Expansion(
+        nb.bases.Polynomial(0) + nb.bases.DampedSinusoid(3, [0.1, 0.2, 0.3], [0.0, 0.01, 0.02], (-64, 8)),
+        units=16,
+    ),
+    "calendar": lambda: nb.Seasonality([20.0, 7.0], [2, 1], units=16, num_blocks=2, phase="calendar"),
+    "learned periods": lambda: nb.Sparse(
+        nb.bases.Polynomial(0) + nb.bases.Fourier([40.0], 8, learnable=True), units=16
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", STACKS)
+def test_atoms_add_up_to_the_component(tones, kind):
+    fitted = forecaster(STACKS[kind]()).fit(tones, verbose=0)
+    atoms, parts = fitted.atoms(), fitted.decompose(spacing=1.0)
+    name = fitted.model.component_names[0]
+    assert list(atoms)[:2] == ["unique_id", "component"] and set(atoms.component) == {name}
+    last = tones.groupby("unique_id").ds.max()
+    for series in ("s00", "s13"):
+        part = parts[parts.unique_id == series]
+        expected = rebuilt(atoms[atoms.unique_id == series], part.ds - last[series], 2)
+        np.testing.assert_allclose(part[name], expected, atol=2e-4 * tones.y.std())
+    assert set(fitted.history_) == (
+        {"loss", "nonzero"} if isinstance(STACKS[kind](), nb.Sparse) else {"loss"}
+    )
+    assert len(fitted.plot_atoms(ids=["s00", "s13"]).axes) == 2
+
+
+def test_atoms_are_the_tones(tones):
+    """A learned threshold leaves the two true tones as the largest atoms of almost every series."""
+    dictionary = nb.bases.Polynomial(0) + nb.bases.Fourier([80.0], 32)
+    stack = nb.Sparse(dictionary, nb.sparse.SLISTA(30, threshold=0.1), units=16)
+    atoms = forecaster(stack, members=1, lookback=80.0).fit(tones, verbose=0).atoms()
+    waves = atoms[atoms.frequency > 0].sort_values("amplitude", ascending=False)
+    top = waves.groupby("unique_id").head(2).groupby("unique_id").frequency.apply(set)
+    hits = 0
+    for series, frame in tones.groupby("unique_id"):
+        power = nb.bases.poles.spectrum(frame.ds, frame.y - frame.y.mean(), np.arange(1, 33) / 80)
+        truth = np.argsort(power)[-2:] + 1
+        hits += len({round(80 * f) for f in top[series]} & set(truth.tolist()))
+    assert hits >= 36, hits
+
+
+def test_plot_atoms_says_what_it_needs(tones):
+    fitted = forecaster(nb.Trend(units=16, coefficients="combined")).fit(tones, verbose=0)
+    assert fitted.atoms().frequency.isna().all()
+    with pytest.raises(ValueError, match="oscillation"):
+        fitted.plot_atoms()

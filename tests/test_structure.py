@@ -33,7 +33,8 @@ LAYERS = {  # a module imports only from modules of lower rank
     "model": 6,
     "export": 7,
     "assembly": 7,
-    "prediction": 7,
+    "atoms": 7,
+    "prediction": 8,
     "persistence": 7,
     "calendars": 2,
     "training": 2,
@@ -44,8 +45,9 @@ LAYERS = {  # a module imports only from modules of lower rank
     "plotting": 4,
     "datasets": 1,
     "synthetic": 1,
-    "forecaster": 8,
-    "__init__": 9,
+    "fitted": 9,
+    "forecaster": 10,
+    "__init__": 11,
 }
 
 

@@ -1,6 +1,7 @@
 """The contract of a basis: K functions of continuous time, with derivatives."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from nbeats_basis.checks import check_int
@@ -67,6 +68,15 @@ class Basis(MemberLayer):
         if not self.built:
             self(times)
         return self.evaluate_from(times, check_int("order", order, 0), origin)
+
+    def oscillations(self) -> tuple:
+        """Return which functions are cosine and sine of one oscillation, and how it turns and decays; none unless overridden.
+
+        Returns:
+            numbers of the cosines and of the sines, `(n,)` each, and frequencies and decays per unit of time, `(n,)` or, where
+            members learn their own, `(M, n)`.
+        """
+        return np.zeros(0, int), np.zeros(0, int), ops.zeros((0,)), ops.zeros((0,))
 
     def copy(self, time_unit: str | None = None) -> "Basis":
         """Return an unbuilt basis of the same arguments.
@@ -138,6 +148,23 @@ class Concatenate(Basis):
         """Concatenate the parts' values on the last axis."""
         values = [basis.evaluate_from(times, order, origin) for basis in self.bases]
         return ops.concatenate(_same_batch(values), axis=-1)
+
+    def oscillations(self) -> tuple:
+        """Return the oscillations of all parts."""
+        parts = [basis.oscillations() for basis in self.bases]
+        first = np.cumsum([0, *(basis.num_terms for basis in self.bases)])
+        cosines, sines = (
+            np.concatenate([start + part[i] for start, part in zip(first, parts, strict=False)])
+            for i in (0, 1)
+        )
+        members = max(tuple(part[2].shape[:-1]) for part in parts)
+        rates = [
+            ops.concatenate(
+                [ops.broadcast_to(part[i], (*members, part[i].shape[-1])) for part in parts], axis=-1
+            )
+            for i in (2, 3)
+        ]
+        return cosines, sines, *rates
 
     def get_config(self):
         """Return the constructor's arguments."""

@@ -107,6 +107,11 @@ class DampedSinusoid(Basis):
             real, imaginary = -decay * real - speed * imaginary, speed * real - decay * imaginary
         return ops.concatenate([real, imaginary], axis=-1)
 
+    def oscillations(self) -> tuple:
+        """Return all atoms."""
+        rates = [r if len(r.shape) == 1 else r[:, 0, 0] for r in self._poles("float32")]
+        return np.arange(self.num_atoms), self.num_atoms + np.arange(self.num_atoms), *rates
+
     def _poles(self, dtype):
         """Return frequencies and decays, `(atoms,)` or `(M, 1, 1, atoms)`."""
         if not self.learnable:

@@ -103,6 +103,15 @@ class Fourier(Basis):
             first += count
         return ops.concatenate(parts, axis=-1) if parts else cos
 
+    def oscillations(self) -> tuple:
+        """Return all harmonics; none decays."""
+        cosines = np.concatenate(
+            [2 * sum(self.harmonics[:i]) + np.arange(n) for i, n in enumerate(self.harmonics)]
+        )
+        rates = self._rates("float32")
+        rates = rates if len(rates.shape) == 1 else rates[:, 0, 0]
+        return cosines, cosines + np.repeat(self.harmonics, self.harmonics), rates, ops.zeros_like(rates)
+
     def _rates(self, dtype):
         """Return each harmonic's turns per unit of time, `(n,)`, or `(M, 1, 1, n)` where learned by members."""
         index = np.repeat(np.arange(len(self.periods)), self.harmonics)

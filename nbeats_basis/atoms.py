@@ -1,0 +1,85 @@
+"""Which functions of its stacks a network sees in a window, and of oscillations their amplitude and phase."""
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from nbeats_basis.model import NBeats
+
+COLUMNS = ("frequency", "decay", "amplitude", "phase")
+
+
+def atoms(net: NBeats, inputs) -> dict:
+    r"""Return what every function of every stack contributes.
+
+    The cosine and sine of an oscillation make one atom, A e^{-d t} cos(2 pi f t + phi) in data units, t counted from the window's
+    last observation. Of any other function the amplitude is its coefficient, and the rest is NaN.
+
+    Args:
+        net: the network.
+        inputs: as for a call.
+
+    Returns:
+        dict of `(B, 1, M, blocks, atoms, 5)` by component: the atom's number in its basis, then f, d, A and phi.
+    """
+    out = net(inputs)
+    found = {}
+    for name, stack, theta in zip(net.component_names, net.stacks, out["coefficients"], strict=True):
+        scaled = tf.cast(theta, "float64") * out["scale"][..., None, None]
+        blocks = [block.basis for block in stack.blocks] * (stack.num_blocks // len(stack.blocks))
+        each = [_of_block(basis, scaled[:, :, i], out["origin"]) for i, basis in enumerate(blocks)]
+        found[name] = tf.transpose(tf.stack(each, axis=2), (1, 0, 2, 3, 4))[:, None]
+    return found
+
+
+def _of_block(basis, theta, origin):
+    """Return the atoms of one block, `(M, B, atoms, 5)`.
+
+    Args:
+        basis: of the block.
+        theta: its coefficients, `(M, B, K)` float64.
+        origin: absolute time of the window's last observation, `(M or 1, B)`, or None.
+    """
+    cosines, sines, frequency, decay = basis.oscillations()
+    others = np.setdiff1d(np.arange(basis.num_terms), [*cosines, *sines])
+    start = tf.cast(basis(tf.zeros((1, 1, 1)), origin)[..., 0, :], "float64")
+    now = tf.complex(tf.gather(start, cosines, axis=-1), tf.gather(start, sines, axis=-1))
+    size = tf.complex(tf.gather(theta, cosines, axis=-1), -tf.gather(theta, sines, axis=-1)) * now
+    plain = tf.gather(theta, others, axis=-1)
+    unknown = tf.fill(tf.shape(plain), tf.constant(np.nan, "float64"))
+
+    def rate(values):
+        values = tf.cast(values if len(values.shape) == 1 else values[:, None], "float64")
+        return tf.broadcast_to(values, tf.shape(tf.abs(size)))
+
+    number = tf.constant([*cosines, *others], "float64")
+    columns = [
+        tf.broadcast_to(number, tf.concat([tf.shape(plain)[:-1], [len(number)]], axis=0)),
+        *(tf.concat([rate(r), unknown], axis=-1) for r in (frequency, decay)),
+        tf.concat([tf.abs(size), plain], axis=-1),
+        tf.concat([tf.math.angle(size), unknown], axis=-1),
+    ]
+    return tf.stack(columns, axis=-1)
+
+
+def to_frame(found: dict, ids, id_col: str) -> pd.DataFrame:
+    """Return a row for each atom whose amplitude is not 0, by series, component, member, block and atom.
+
+    Args:
+        found: arrays `(N, M, blocks, atoms, 5)` by component.
+        ids: N names of series.
+        id_col: name of their column.
+    """
+    parts = []
+    for order, (name, values) in enumerate(found.items()):
+        series, member, block, atom = np.nonzero(values[..., 3])
+        rows = values[series, member, block, atom]
+        part = pd.DataFrame(
+            {id_col: np.asarray(ids)[series], "component": name, "member": member, "block": block}
+        )
+        part["atom"] = rows[:, 0].astype(int)
+        part[list(COLUMNS)] = rows[:, 1:]
+        parts.append(part.assign(_series=series, _order=order))
+    frame = pd.concat(parts, ignore_index=True)
+    frame = frame.sort_values(["_series", "_order", "member", "block", "atom"], ignore_index=True)
+    return frame.drop(columns=["_series", "_order"])
