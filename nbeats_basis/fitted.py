@@ -165,9 +165,9 @@ class Fitted:
             ids: series to draw; None for the first four. Defaults to None.
         """
         found = self.atoms(self._some(df, ids))
-        unit = "step" if self.freq_ is not None else self._panel.calendar.time_unit or "unit of time"
+        unit = "step" if self.freq_ is not None else self._panel.calendar.time_unit or "unit"
         span = (-float(max(self._model.lookbacks)), float(self._model.horizon))
-        return plotting.plot_atoms(found, self._columns, span, unit, self._model.members)
+        return plotting.plot_atoms(found, self._columns, span, unit)
 
     @property
     def model(self) -> NBeats:

@@ -105,6 +105,7 @@ class Distribution(Head):
 
     def __init__(self, location: str = "likelihood"):
         self.location = check_choice("location", location, LOCATIONS)
+        self.is_relative = location in ("smape", "mape")
 
     def get_config(self) -> dict:
         """Return the constructor's arguments."""

@@ -64,7 +64,7 @@ def plot_components(components: pd.DataFrame, columns: Columns, alias: str):
     return _with_few_dates(figure)
 
 
-def plot_atoms(atoms: pd.DataFrame, columns: Columns, span: tuple[float, float], unit: str, members: int):
+def plot_atoms(atoms: pd.DataFrame, columns: Columns, span: tuple[float, float], unit: str):
     """Draw each series' oscillations as lines at their frequencies, darker where larger; return the matplotlib figure.
 
     Args:
@@ -72,7 +72,6 @@ def plot_atoms(atoms: pd.DataFrame, columns: Columns, span: tuple[float, float],
         columns: names of the columns.
         span: first and last time drawn, from the last observation.
         unit: name of the unit of time.
-        members: networks in the ensemble: amplitudes are their mean.
     """
     waves = atoms[atoms["frequency"] > 0]
     if waves.empty:
@@ -80,17 +79,22 @@ def plot_atoms(atoms: pd.DataFrame, columns: Columns, span: tuple[float, float],
             "No stack sees an oscillation: `plot_atoms` needs a basis of oscillations, such as Fourier."
         )
     figure, axes = _panels(waves[columns.id].unique(), 1)
-    times = np.linspace(*span, 65)
+    from matplotlib.collections import LineCollection
+
+    times = np.linspace(*span, 201)
     for name, ax in axes.items():
         part = waves[waves[columns.id] == name]
-        sizes = part.groupby(["frequency", "decay"])["amplitude"].sum() / members
-        for (frequency, decay), size in sizes.items():
-            shade = np.minimum(size * np.exp(-decay * (times[:-1] - span[0] * (decay > 0))) / sizes.max(), 1)
-            ax[0].scatter(times[:-1], np.full(64, frequency), c="C0", alpha=shade, marker="s", s=9, lw=0)
+        sizes = part.groupby(["frequency", "decay"])["amplitude"].sum().reset_index()
+        sizes = sizes.amplitude.to_numpy() * np.exp(-sizes.decay.to_numpy() * times[:, None]), sizes.frequency
+        for size, frequency in zip(sizes[0].T, sizes[1], strict=True):
+            ends = np.stack([times, np.full(201, frequency)], axis=-1)
+            lines = LineCollection(np.stack([ends[:-1], ends[1:]], axis=1), lw=4, capstyle="butt")
+            lines.set(color="C0", alpha=size[1:] / sizes[0].max())
+            ax[0].add_collection(lines)
         ax[0].axvline(0, color="0.25", lw=1, ls=":")
-        ax[0].set(ylim=(0, 1.05 * waves["frequency"].max()), xlim=span, ylabel=f"cycles per {unit}")
+        ax[0].set(ylim=(0, 1.08 * waves["frequency"].max()), xlim=span, ylabel=f"cycles per {unit}")
         ax[0].set_title(str(name), loc="left")
-    next(reversed(axes.values()))[0].set_xlabel(f"time from the last observation, {unit}s")
+    next(reversed(axes.values()))[0].set_xlabel(f"time from the last observation ({unit})")
     return figure
 
 

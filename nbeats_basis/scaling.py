@@ -18,8 +18,8 @@ def window_scale(values, observed, latest, scaling: str, typical):
     - "panel": the typical level and scale for every window, so that levels of series of one kind can be compared;
     - "none": 0 and 1, the N-BEATS paper's choice.
 
-    A window without observations takes the typical level, and one with fewer than two the typical scale. A window of
-    scale 0 (constant with "std", all 0 with "level") is forecast as its last value.
+    A window without observations takes the typical level and scale; one of a single observation the typical scale with "std", its
+    own size with "level". A constant window has scale 0: it is forecast as its last value.
 
     Args:
         values: `(M, B, L)` float64, finite where not observed.
@@ -40,13 +40,14 @@ def window_scale(values, observed, latest, scaling: str, typical):
     weights = tf.cast(observed, values.dtype)
     count = tf.reduce_sum(weights, axis=-1)
     shift = tf.where(count > 0, latest, typical[0])
-    if scaling == "level":
-        scale = _mean(tf.abs(values), weights)
-        return shift, tf.where(count > 0, scale, typical[1])
     centred = tf.where(observed, values - shift[..., None], 0)
     mean = _mean(centred, weights)
-    scale = tf.sqrt(_mean((centred - mean[..., None]) ** 2, weights))
-    scale = tf.where(scale > _ROUNDING * tf.abs(shift), scale, 0)
+    spread = tf.sqrt(_mean((centred - mean[..., None]) ** 2, weights))
+    varies = spread > _ROUNDING * tf.abs(shift)
+    if scaling == "level":
+        scale = tf.where(varies | (count < 2), _mean(tf.abs(values), weights), 0)
+        return shift, tf.where(count > 0, scale, typical[1])
+    scale = tf.where(varies, spread, 0)
     return shift, tf.where(count > 1, scale, typical[1])
 
 

@@ -44,17 +44,36 @@ def test_forecasts_fit_the_evaluation_tools_of_the_field(fitted, panel):
     assert set(scores.metric) == {"mae", "coverage_level80"}
 
 
-@PROPERTY
-@given(c=st.floats(1e-5, 1e5), d=st.floats(-1e5, 1e5))
-def test_forecasts_follow_any_change_of_units(fitted, panel, c, d):
+@pytest.fixture(scope="module")
+def by_likelihood(panel):
+    """A forecaster whose head knows no percentages."""
+    return quick_forecaster(head=nb.heads.StudentT()).fit(panel, verbose=0)
+
+
+def check_units(forecaster, panel, c, d):
+    """Compare forecasts of c y + d with c times those of y, + d."""
     plain, changed = (
-        fitted.predict(panel, level=[80]),
-        fitted.predict(panel.assign(y=c * panel.y + d), level=[80]),
+        forecaster.predict(panel, level=[80]),
+        forecaster.predict(panel.assign(y=c * panel.y + d), level=[80]),
     )
     for column in plain.columns[2:]:
         np.testing.assert_allclose(
             changed[column], c * plain[column] + d, rtol=1e-5, atol=1e-4 * c + 1e-9 * abs(d)
         )
+
+
+@PROPERTY
+@given(c=st.floats(1e-5, 1e5), d=st.floats(-1e5, 1e5))
+def test_forecasts_follow_any_change_of_units(by_likelihood, panel, c, d):
+    check_units(by_likelihood, panel, c, d)
+
+
+@PROPERTY
+@given(c=st.floats(1e-5, 1e5))
+def test_forecasts_of_percentages_follow_factors(fitted, panel, c):
+    """Sizes are forecast by a head of percentages, which have no meaning once something is added."""
+    assert fitted.model.head.is_relative and fitted.model.scaling == "level"
+    check_units(fitted, panel, c, 0.0)
 
 
 @PROPERTY
@@ -219,7 +238,7 @@ def test_extreme_values_constants_and_integers(panel, scale):
 def test_short_series_are_forecast_and_named(panel):
     short = pd.DataFrame({"unique_id": "tiny", "ds": [0], "y": [3.0]})
     with pytest.warns(nb.DataWarning, match="'tiny'"):
-        forecaster = quick_forecaster().fit(pd.concat([panel, short]), verbose=0)
+        forecaster = quick_forecaster(head=nb.heads.StudentT()).fit(pd.concat([panel, short]), verbose=0)
     tiny = forecaster.decompose().query("unique_id == 'tiny'")
     assert (tiny.level == 3.0).all() and np.isfinite(tiny.NBeatsBasis).all()
     shifted = forecaster.predict(short.assign(y=5.0))  # of the panel's typical scale: it moves with its level
