@@ -16,8 +16,9 @@ from nbeats_basis.stacks import Expansion
 class SparseBlock(BasisBlock):
     """One block whose coefficients are a sparse code: few functions of the dictionary explain the residual, the others get 0.
 
-    The dictionary is evaluated at the times observed in each window, its functions scaled to unit norm there. The code serves
-    backcast and forecast. Where a head needs more than a location, the network proposes the rest.
+    The dictionary is evaluated at the times observed in each window, its functions scaled to unit norm there, cosine and sine of
+    an oscillation by one factor: they are chosen together, by their amplitude, whatever the phase. The code serves backcast and
+    forecast. Where a head needs more than a location, the network proposes the rest.
 
     Args:
         basis: the dictionary.
@@ -52,6 +53,8 @@ class SparseBlock(BasisBlock):
         """Create the weights of pursuit, dictionary and network."""
         super().build(times_shape, values_shape, observed_shape, query_times_shape, context_shape)
         self.pursuit.assign_members(self.seeds, f"{self.scope}/pursuit")
+        cosines, sines, *_ = self.basis.oscillations()
+        self.pursuit.pair(cosines, sines, self.basis.num_terms)
         self.pursuit.build(values_shape, (*values_shape, self.basis.num_terms))
 
     def _regresses(self, context_shape) -> bool:
@@ -69,8 +72,9 @@ class SparseBlock(BasisBlock):
         """
         designs = super().designs(times, observed, query_times, origin, order)
         seen = designs["past"] * observed[..., None]
-        norms = tf.norm(seen + 1e-12, axis=-2)
-        safe = tf.where(norms > 1e-6, norms, 1)
+        squares = tf.reduce_sum(seen**2, axis=-2)
+        squares = (squares + tf.gather(squares, self.pursuit.partner, axis=-1)) / 2
+        safe = tf.sqrt(tf.where(squares > 1e-12, squares, 1))
         return {**designs, "atoms": seen / safe[..., None, :], "norms": safe}
 
     def codes(self, values, designs):

@@ -5,7 +5,6 @@ import numpy as np
 import tensorflow as tf
 
 from nbeats_basis.checks import check_between, check_positive
-from nbeats_basis.sparse.proximal import support_threshold
 from nbeats_basis.sparse.unrolled import SupportUnrolled, Unrolled, analyse, synthesise
 
 
@@ -106,7 +105,7 @@ class HyperLISTA(Unrolled):
         smallest = tf.cast(np.finfo(codes.dtype.name).tiny, codes.dtype)
         progress = tf.math.log(tf.maximum(given["start"], smallest) / tf.maximum(left, smallest))
         share = tf.clip_by_value(self.selection * progress / codes.shape[-1], 0.0, 1.0)
-        return support_threshold(moved, (self.thresholding * given["mu"] * left)[..., None], share)
+        return self.select(moved, (self.thresholding * given["mu"] * left)[..., None], share)
 
     def get_config(self):
         """Return the constructor's arguments."""

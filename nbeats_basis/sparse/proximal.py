@@ -1,5 +1,6 @@
 """Proximal maps: argmin over z of (z - x)^2 / 2 + threshold * penalty(z), elementwise or by groups."""
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -13,14 +14,29 @@ def in_dtype(number, dtype):
     return tf.cast(number, dtype) if tf.is_tensor(number) else tf.convert_to_tensor(number, dtype)
 
 
-def soft_threshold(codes, threshold):
-    """Return sign(x) max(|x| - threshold, 0), the proximal map of |x|.
+def soft_threshold(codes, threshold, size=None):
+    """Return x max(1 - threshold / size, 0), the proximal map of the sum of sizes.
 
     Args:
         codes: `(..., K)`.
         threshold: at least 0, broadcast to the codes.
+        size: `(..., K)`, such as of `pair_sizes`; None for |x|. Defaults to None.
     """
-    return tf.sign(codes) * tf.nn.relu(tf.abs(codes) - threshold)
+    if size is None:
+        return tf.sign(codes) * tf.nn.relu(tf.abs(codes) - threshold)
+    return codes * tf.nn.relu(1 - threshold / tf.where(size > 0, size, 1))
+
+
+def pair_sizes(codes, partner):
+    """Return the norm of each code with its partner, |x| of those that have none, with a gradient of 0 at 0.
+
+    Args:
+        codes: `(..., K)`.
+        partner: `(K,)` integers, the number of each code's partner, its own where it has none.
+    """
+    other = tf.gather(codes, partner, axis=-1) * tf.constant(partner != np.arange(len(partner)), codes.dtype)
+    squares = codes**2 + other**2
+    return tf.where(squares > 0, tf.sqrt(tf.where(squares > 0, squares, 1)), 0)
 
 
 def nonnegative_threshold(codes, threshold):
@@ -75,24 +91,25 @@ def group_norms(codes, groups):
     return tf.where(squares > 0, tf.sqrt(safe), 0)
 
 
-def support_threshold(codes, threshold, share):
+def support_threshold(codes, threshold, share, size=None):
     """Return soft thresholding, from which the largest codes are exempt: those above the threshold and among the largest.
 
     Args:
         codes: `(..., K)`.
         threshold: at least 0, broadcast to the codes.
         share: of the codes that are exempt at most, in [0, 1], one number or `(...)`.
+        size: as for `soft_threshold`. Defaults to None.
 
     Source: Chen et al. 2018, section 3.2 (support selection).
     """
-    count = codes.shape[-1]
-    size = tf.abs(codes)
+    count, shrunk = codes.shape[-1], soft_threshold(codes, threshold, size)
+    size = tf.abs(codes) if size is None else size
     exempt = tf.cast(tf.round(in_dtype(share, size.dtype) * count), "int32")
     exempt = tf.broadcast_to(exempt, tf.shape(size)[:-1])[..., None]
     ordered = tf.sort(tf.stop_gradient(size), axis=-1, direction="DESCENDING")
     bound = tf.gather(ordered, tf.maximum(exempt - 1, 0), batch_dims=len(size.shape) - 1)
     keep = tf.stop_gradient((size >= bound) & (size > threshold) & (exempt > 0))
-    return tf.where(keep, codes, soft_threshold(codes, threshold))
+    return tf.where(keep, codes, shrunk)
 
 
 def hierarchical_threshold(skip, weights, threshold, ratio):

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from nbeats_basis.checks import check_between, check_int, check_positive
 from nbeats_basis.members import MemberLayer
-from nbeats_basis.sparse.proximal import soft_threshold, support_threshold
+from nbeats_basis.sparse.proximal import pair_sizes, soft_threshold, support_threshold
 from nbeats_basis.sparse.solvers import largest_eigenvalue, statistics
 
 
@@ -77,6 +77,18 @@ class Unrolled(MemberLayer):
         self.threshold = check_positive("threshold", threshold)
         self.bypass = check_between("bypass", bypass, 0, 1)
         self.most_bypass = check_between("most_bypass", most_bypass, 0, 1)
+        self.partner = None
+
+    def pair(self, cosines, sines, count: int) -> None:
+        """Threshold pairs of codes by their amplitude, so that what is chosen does not depend on phase. Call before the first call.
+
+        Args:
+            cosines: `(n,)`, numbers of the codes that have a partner.
+            sines: `(n,)`, their partners.
+            count: K, number of codes.
+        """
+        self.partner = np.arange(count)
+        self.partner[cosines], self.partner[sines] = sines, cosines
 
     def build(self, values_shape, design_shape, mask_shape=None):
         """Create the weights of every layer, and those they share."""
@@ -191,8 +203,20 @@ class Unrolled(MemberLayer):
             codes: `(..., K)`.
             threshold: broadcasts to the codes.
         """
-        share = min(self.bypass * (k + 1), self.most_bypass)
-        return support_threshold(codes, threshold, share) if share > 0 else soft_threshold(codes, threshold)
+        return self.select(codes, threshold, min(self.bypass * (k + 1), self.most_bypass))
+
+    def select(self, codes, threshold, share):
+        """Return the codes thresholded by size or amplitude, a share of the largest exempt.
+
+        Args:
+            codes: `(..., K)`.
+            threshold: broadcasts to the codes.
+            share: in [0, 1], a number or `(...)`.
+        """
+        size = None if self.partner is None else pair_sizes(codes, self.partner)
+        if isinstance(share, float) and share == 0:
+            return soft_threshold(codes, threshold, size)
+        return support_threshold(codes, threshold, share, size)
 
     def get_config(self):
         """Return the constructor's arguments."""
