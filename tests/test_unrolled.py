@@ -170,3 +170,27 @@ def test_stagewise_training_learns_and_keeps_the_best():
     np.testing.assert_allclose(
         float(sparse.decibels(layer(values, design), codes)), history[-1]["validation"], rtol=1e-4
     )
+
+
+def test_pairs_are_chosen_by_amplitude():
+    """Cosines and sines over whole periods: turning a signal's phases turns its codes and nothing else."""
+    rng, t = np.random.default_rng(3), np.arange(48) / 48
+    waves = np.exp(2j * np.pi * np.outer(t, np.arange(1, 9)))
+    design = np.concatenate([np.ones((48, 1)), waves.real, waves.imag], axis=1)
+    design /= np.linalg.norm(design, axis=0)
+    layer = sparse.LISTACPSS(6, threshold=0.8, bypass=0.05)
+    layer.pair(np.arange(1, 9), np.arange(9, 17), 17)
+    codes = rng.normal(size=(1, 8)) + 1j * rng.normal(size=(1, 8))
+    found = []
+    for turn in (1, np.exp(1j * rng.uniform(0, 6, 8))):
+        values = np.concatenate([[[0.2]], (codes * turn).real, -(codes * turn).imag], axis=1) @ design.T
+        x = layer(values, design).numpy()
+        found.append((x[:, 0], (x[:, 1:9] - 1j * x[:, 9:]) / turn))
+    np.testing.assert_allclose(found[0][1], found[1][1], atol=1e-9)
+    assert found[0][0] == 0 and 0 < (found[0][1] == 0).sum() < 8
+    plain = sparse.SLISTA(1, threshold=0.3)
+    plain.pair(np.arange(1, 9), np.arange(9, 17), 17)
+    groups = np.eye(17)[:, :9] + np.pad(np.eye(8), ((9, 0), (1, 0)))
+    size = 1 / sparse.solvers.largest_eigenvalue(tf.constant(design.T @ design))
+    expected = sparse.proximal.group_threshold(size * tf.constant(values @ design), 0.3, tf.constant(groups))
+    np.testing.assert_allclose(plain(values, design), expected, atol=1e-6)
