@@ -6,6 +6,7 @@ from nbeats_basis.blocks import BasisBlock
 from nbeats_basis.checks import DataError, DataWarning, NotFittedError, TrainingWarning
 from nbeats_basis.forecaster import Forecaster
 from nbeats_basis.model import NBeats
+from nbeats_basis.pursuit_forecaster import PursuitForecaster
 from nbeats_basis.sparse_stack import Sparse, SparseBlock
 from nbeats_basis.stacks import Expansion, Generic, Seasonality, Stack, Trend
 from nbeats_basis.training import Training
@@ -19,6 +20,7 @@ __all__ = [
     "Generic",
     "NBeats",
     "NotFittedError",
+    "PursuitForecaster",
     "Seasonality",
     "Sparse",
     "SparseBlock",

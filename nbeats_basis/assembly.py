@@ -5,9 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nbeats_basis.calendars import Calendar, Clock, season_length
-from nbeats_basis.checks import DataWarning, check_int
-from nbeats_basis.durations import duration
+from nbeats_basis.calendars import length, season_length
+from nbeats_basis.checks import DataWarning
 from nbeats_basis.heads import StudentT
 from nbeats_basis.model import NBeats
 from nbeats_basis.observations import IrregularWindows
@@ -18,19 +17,6 @@ from nbeats_basis.windows import Windows
 
 _EMPTIED = 1 / 64  # share of training windows whose history is hidden
 _FEW = 0.01  # share of zeros below which percentages of a panel make sense
-
-
-def length(name: str, value, calendar: Calendar | Clock):
-    """Return a number of steps of a calendar, or of a clock's units of time.
-
-    Args:
-        name: the argument's name, for errors.
-        value: a number, or for a clock of stamps a duration such as "7D".
-        calendar: of the panel.
-    """
-    if calendar.freq is not None:
-        return check_int(name, value)
-    return duration(name, value, calendar.time_unit)
 
 
 def default_head(panel: Panel) -> StudentT:

@@ -6,7 +6,7 @@ from pandas.tseries.frequencies import to_offset
 from pandas.tseries.offsets import Day, Tick
 
 from nbeats_basis.checks import check_int
-from nbeats_basis.durations import one
+from nbeats_basis.durations import duration, one
 
 _SEASONS = {"MS": 12, "ME": 12, "BMS": 12, "BME": 12, "D": 7, "B": 5, "h": 24, "min": 60, "s": 60}
 
@@ -216,3 +216,16 @@ def _offset(freq: str):
     if offset.n < 1:
         raise ValueError(f"`freq` must go forwards in time. Received: freq={freq!r}")
     return offset
+
+
+def length(name: str, value, calendar: "Calendar | Clock"):
+    """Return a number of steps of a calendar, or of a clock's units of time.
+
+    Args:
+        name: the argument's name, for errors.
+        value: a number, or for a clock of stamps a duration such as "7D".
+        calendar: of the panel.
+    """
+    if calendar.freq is not None:
+        return check_int(name, value)
+    return duration(name, value, calendar.time_unit)

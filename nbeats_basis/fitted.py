@@ -7,7 +7,6 @@ import pandas as pd
 
 from nbeats_basis import export as saved_model
 from nbeats_basis import plotting
-from nbeats_basis.assembly import length
 from nbeats_basis.atoms import to_frame
 from nbeats_basis.checks import DataError, NotFittedError, check_int, check_quantiles, quantile_columns
 from nbeats_basis.model import NBeats
@@ -116,7 +115,9 @@ class Fitted:
                 f"`smooth` is for irregular times: fit with freq=None. Received: freq={self.freq_!r}"
             )
         queries = Queries.within(panel, at, min(self._model.lookbacks) / 2)
-        return self._with_components(self._rows(at), self._predictor.smooth(panel, *queries))
+        return self._with_components(
+            at[[self._columns.id, self._columns.time]].copy(), self._predictor.smooth(panel, *queries)
+        )
 
     def atoms(self, df: pd.DataFrame | None = None) -> pd.DataFrame:
         """Return the functions that each stack sees at the end of each series, those of amplitude 0 left out.
@@ -196,20 +197,7 @@ class Fitted:
 
     def _asked(self, panel: Panel, at: pd.DataFrame | None, spacing) -> tuple[pd.DataFrame, Queries]:
         """Return the rows to answer and the queries that do."""
-        if at is not None:
-            if spacing is not None:
-                raise ValueError(f"`at` names the times; leave out `spacing`. Received: spacing={spacing!r}")
-            return self._rows(at), Queries.after(panel, at, self._model.horizon)
-        if self.freq_ is not None and spacing is not None:
-            raise ValueError(f"`spacing` is for irregular times; use `at`. Received: spacing={spacing!r}")
-        step = self.spacing_ if spacing is None else length("spacing", spacing, panel.calendar)
-        step = min(step, self._model.horizon)
-        times = step * np.arange(1, int(self._model.horizon / step * (1 + 1e-9)) + 1)
-        return panel.future(times), Queries.grid(panel, times)
-
-    def _rows(self, at: pd.DataFrame) -> pd.DataFrame:
-        """Return the series and times of `at`."""
-        return at[[c for c in (self._columns.id, self._columns.time) if c in at.columns]].copy()
+        return Queries.asked(panel, self._model.horizon, at, spacing, self.spacing_)
 
     def _with_components(self, frame: pd.DataFrame, answers: dict) -> pd.DataFrame:
         """Return the frame with the forecast and its components."""

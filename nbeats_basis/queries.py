@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from nbeats_basis.calendars import length
 from nbeats_basis.checks import DataError, DataWarning
 from nbeats_basis.panel import Panel, times_of
 
@@ -25,6 +26,32 @@ class Queries:
     windows: np.ndarray
     times: np.ndarray
     rows: np.ndarray
+
+    @classmethod
+    def asked(cls, panel: Panel, horizon: float, at: pd.DataFrame | None, spacing, usual: float) -> tuple:
+        """Return the rows of a forecast, series and times, and the queries that answer them.
+
+        Args:
+            panel: the series.
+            horizon: length of the forecasts.
+            at: frame of series and times; None for a grid after every series' last observation.
+            spacing: of the grid, at irregular times only; None for the usual.
+            usual: distance of the grid's times.
+
+        Raises:
+            DataError: a row of `at` cannot be answered.
+            ValueError: both `at` and `spacing`, or `spacing` on a calendar.
+        """
+        if at is not None:
+            if spacing is not None:
+                raise ValueError(f"`at` names the times; leave out `spacing`. Received: spacing={spacing!r}")
+            queries = cls.after(panel, at, horizon)
+            return at[[panel.columns.id, panel.columns.time]].copy(), queries
+        if panel.calendar.freq is not None and spacing is not None:
+            raise ValueError(f"`spacing` is for irregular times; use `at`. Received: spacing={spacing!r}")
+        step = min(usual if spacing is None else length("spacing", spacing, panel.calendar), horizon)
+        times = step * np.arange(1, int(horizon / step * (1 + 1e-9)) + 1)
+        return panel.future(times), cls.grid(panel, times)
 
     @classmethod
     def grid(cls, panel: Panel, times: np.ndarray) -> "Queries":

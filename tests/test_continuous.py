@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import least_squares
 
+from nbeats_basis.bases.poles import cells, collect
 from nbeats_basis.sparse import ContinuousOMP, matrix_pencil
 
 DECAYS, FREQUENCIES = np.array([0.02, 0.05, 0.0]), np.array([0.11, 0.13, 0.31])
@@ -98,3 +99,89 @@ def test_order_masks_and_shifts_do_not_matter(rng):
     np.testing.assert_allclose(plain.level_ + plain.components(later).sum(axis=0), plain.predict(later))
     with pytest.raises(ValueError, match="enough observations"):
         ContinuousOMP(3).fit(times[:7], values[:7])
+
+
+@pytest.mark.parametrize("offset", [0.3, -0.2j, 0.2 - 0.3j])
+def test_a_cell_points_to_the_pole_inside_it(rng, offset):
+    times = np.sort(rng.uniform(0, 60, 80))
+    length = np.ptp(times)
+    pole = 2j * np.pi * 6 / length - 1.5 / length  # of the grid
+    true = pole + 2 * offset / length  # |true - pole| T / 2 < 0.39
+    values = 2 + (np.exp(true * times) * np.exp(0.7j)).real
+    data, _ = collect([(times, values), (times, 3 * values - 1)], 1, 0.0)
+    power, found = cells(data, np.zeros((0, 2)), np.array([6 / length]), 1.5 / length, length)
+    error = abs(2j * np.pi * found[0, 0] - found[0, 1] - 2 * offset / length)
+    assert error < 0.05 * 2 * 0.39 / length  # of half a cell's width
+    assert power[0] > 0.999 * len(data) * len(times)  # of all squares, values being scaled to variance 1
+
+
+def test_unrefined_choices_lie_between_the_points_of_the_grid():
+    distances = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        times = np.sort(rng.uniform(0, 63, 64))
+        frequency, decay = rng.uniform(0.05, 0.4), rng.uniform(0, 0.05)
+        values = np.exp(-decay * times) * np.cos(2 * np.pi * frequency * times + rng.uniform(0, 6))
+        values += values.std() / 10 * rng.normal(size=64)
+        pursuit = ContinuousOMP(1, noise=1e-9, refined=False).fit(times, values)
+        distances.append(abs(pursuit.frequencies_[0] - frequency) * np.ptp(times))  # the grid's step is 1
+    assert np.median(distances) < 0.05 and np.max(distances) < 0.25, distances
+
+
+def test_noise_is_a_constant_and_a_constant_is_one(rng):
+    noise = [len(ContinuousOMP(4).fit(np.arange(60.0), rng.normal(size=60)).frequencies_) for _ in range(20)]
+    assert np.mean(np.array(noise) == 0) >= 0.9
+    pursuit = ContinuousOMP(4).fit([0, 1, 2], [5.0, 5.0, 5.0])
+    np.testing.assert_array_equal(pursuit.predict([7.0, 8.0]), [5.0, 5.0])
+    mean = ContinuousOMP(0).fit(np.arange(10.0), np.arange(10.0))
+    assert mean.predict([20.0]) == pytest.approx(4.5)
+    assert mean.deviation(3.0) == pytest.approx(np.std(np.arange(10), ddof=1) * np.sqrt(1.1))
+    with pytest.raises(ValueError, match="No value is observed"):
+        ContinuousOMP().fit([1.0, 2.0], [np.nan, np.nan])
+
+
+def test_many_series_are_each_fitted_as_one(rng, capsys):
+    times = np.stack([irregular(seed) for seed in range(4)])
+    values = np.stack([truth(t) for t in times]) + 0.05 * rng.normal(size=(4, 64))
+    mask = rng.uniform(size=(4, 64)) < 0.9
+    many = ContinuousOMP(3).fit_many(times, values, mask)
+    ragged = ContinuousOMP(3).fit_many(
+        [t[m] for t, m in zip(times, mask, strict=True)], [v[m] for v, m in zip(values, mask, strict=True)]
+    )
+    shared = ContinuousOMP(2).fit_many(times[0], values[:1].repeat(2, axis=0))
+    for i, pursuit in enumerate(many):
+        alone = ContinuousOMP(3).fit(times[i], values[i], mask[i])
+        np.testing.assert_array_equal(pursuit.predict(np.arange(90.0)), alone.predict(np.arange(90.0)))
+        np.testing.assert_array_equal(ragged[i].frequencies_, pursuit.frequencies_)
+    np.testing.assert_array_equal(shared[0].frequencies_, shared[1].frequencies_)
+    assert capsys.readouterr().out == ""
+    ContinuousOMP(1).fit_many(times, values, verbose=1)
+    assert "4/4" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="Series 1: No"):
+        ContinuousOMP(3).fit_many(times[:2], np.stack([values[0], np.full(64, np.nan)]))
+    with pytest.raises(ValueError, match="as many series"):
+        ContinuousOMP(3).fit_many(times[:2], values)
+
+
+def test_deviations_are_those_of_the_errors_made():
+    later = np.linspace(0, 80, 41)
+    errors, deviations = [], []
+    for seed in range(60):
+        times, rng = irregular(seed), np.random.default_rng(seed)
+        pursuit = ContinuousOMP(3, noise=0.12).fit(times, truth(times) + 0.1 * rng.normal(size=64))
+        errors.append(pursuit.predict(later) - truth(later) + 0.1 * rng.normal(size=41))
+        deviations.append(pursuit.deviation(later))
+    ratio = np.abs(errors) / np.array(deviations)
+    assert 0.75 < np.mean(ratio < 1.2816) < 0.87, np.mean(ratio < 1.2816)  # 80 %
+    size = np.sqrt(np.median(np.square(errors), axis=0)) / 0.6745
+    np.testing.assert_allclose(np.median(deviations, axis=0).mean(), size.mean(), rtol=0.15)
+
+
+def test_a_pursuit_starts_a_basis():
+    times = irregular(0)
+    pursuit = ContinuousOMP(3).fit(times, truth(times))
+    basis = pursuit.to_basis(63.0)
+    inside, later = basis(times).numpy(), np.linspace(63, 90, 50)
+    codes = np.linalg.lstsq(inside, truth(times), rcond=None)[0]
+    np.testing.assert_allclose(basis(later).numpy() @ codes, truth(later), atol=1e-5)  # weights are float32
+    assert basis.span == (pursuit.start_, 63.0) and len(basis.trainable_variables) == 1

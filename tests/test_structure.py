@@ -45,6 +45,7 @@ LAYERS = {  # a module imports only from modules of lower rank
     "plotting": 4,
     "datasets": 1,
     "synthetic": 1,
+    "pursuit_forecaster": 8,
     "fitted": 9,
     "forecaster": 10,
     "__init__": 11,

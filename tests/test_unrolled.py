@@ -194,3 +194,25 @@ def test_pairs_are_chosen_by_amplitude():
     size = 1 / sparse.solvers.largest_eigenvalue(tf.constant(design.T @ design))
     expected = sparse.proximal.group_threshold(size * tf.constant(values @ design), 0.3, tf.constant(groups))
     np.testing.assert_allclose(plain(values, design), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [sparse.LISTA, sparse.LISTACPSS, sparse.AdaLISTA])
+def test_tied_layers_share_their_weights(kind):
+    """One layer's weights whatever their number, repeated they give the untied layer's codes, and stages train them."""
+    design = dictionary().astype("float32")
+    values, codes = (x.astype("float32") for x in signals(design, 16, 1))
+    tied, free = kind(4, tied=True), kind(4)
+    for layer in (tied, free):
+        layer(values, design)
+    assert len(tied.weights) == len(tied.layers[0]) + len(tied.shared) < len(free.weights)
+    history = sparse.train_stagewise(
+        tied, lambda step: (values, design, codes), (values, design, codes), steps=50, patience=50
+    )
+    assert history[-1]["validation"] < history[0]["validation"]
+    for ours, theirs in zip(tied.layers, free.layers, strict=True):
+        for name, weight in theirs.items():
+            weight.assign(ours[name])
+    for name, weight in free.shared.items():
+        weight.assign(tied.shared[name])
+    np.testing.assert_allclose(tied(values, design), free(values, design), atol=1e-6)
+    assert kind.from_config(tied.get_config()).tied

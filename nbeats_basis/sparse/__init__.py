@@ -4,6 +4,15 @@ from nbeats_basis.sparse.analytic import ALISTA, HyperLISTA, analytic_weight
 from nbeats_basis.sparse.continuous import ContinuousOMP, matrix_pencil
 from nbeats_basis.sparse.entropy import entropic_code
 from nbeats_basis.sparse.implicit import lasso
+from nbeats_basis.sparse.layered import (
+    MultilayerSolution,
+    holistic_projection,
+    layered_pursuit,
+    multilayer_pursuit,
+)
+from nbeats_basis.sparse.learning import fit_dictionary, learn_dictionary
+from nbeats_basis.sparse.multilayer import MLFISTA, MLISTA
+from nbeats_basis.sparse.operators import Convolution
 from nbeats_basis.sparse.path import Path, lasso_path
 from nbeats_basis.sparse.penalties import L1, MCP, ElasticNet, GroupL1, Penalty
 from nbeats_basis.sparse.pursuit import orthogonal_matching_pursuit
@@ -19,12 +28,16 @@ __all__ = [
     "LISTACPSS",
     "SLISTA",
     "MCP",
+    "MLFISTA",
+    "MLISTA",
     "AdaLISTA",
     "ContinuousOMP",
+    "Convolution",
     "ElasticNet",
     "GatedLISTA",
     "GroupL1",
     "HyperLISTA",
+    "MultilayerSolution",
     "Path",
     "Penalty",
     "Solution",
@@ -32,9 +45,14 @@ __all__ = [
     "analytic_weight",
     "decibels",
     "entropic_code",
+    "fit_dictionary",
+    "holistic_projection",
     "lasso",
     "lasso_path",
+    "learn_dictionary",
+    "layered_pursuit",
     "matrix_pencil",
+    "multilayer_pursuit",
     "orthogonal_matching_pursuit",
     "solve",
     "train_stagewise",

@@ -112,7 +112,7 @@ class HyperLISTA(Unrolled):
         config = {
             key: value
             for key, value in super().get_config().items()
-            if key not in ("threshold", "bypass", "most_bypass")
+            if key not in ("threshold", "bypass", "most_bypass", "tied")
         }
         names = ("thresholding", "momentum", "selection")
         return {**config, **{name: getattr(self, name) for name in names}}

@@ -1,26 +1,36 @@
 """Continuous matching pursuit: decaying oscillations of any frequency and decay, at any times, without training."""
 
+from copy import copy
+from itertools import chain
+
+import keras
 import numpy as np
 
-from nbeats_basis.bases.poles import collect, linearise, oscillations, pursue, refine
+from nbeats_basis.bases.damped import DampedSinusoid
+from nbeats_basis.bases.poles import ROUGH, collect, linearise, oscillations, pursue, refine, slopes
 from nbeats_basis.checks import check_int, check_positive
 
 _EXACT = 1e-12  # a residual below this share of the values is rounding error
+_PATIENCE = (
+    2  # oscillations in a row that do not improve the information criterion, after which there are no more
+)
+_RANK = 1e-10  # of parameters, beside the most certain: those less certain are left out of the deviation
 
 
 class ContinuousOMP:
     r"""A series as a constant and few decaying oscillations, A e^{-d (t - t0)} cos(2 pi f (t - t0) + phi) from its first time t0 on.
 
-    Oscillations are chosen one by one by what they explain of the residual, on a grid of frequencies and decays; after each all
-    frequencies and decays are refined together, amplitudes being solved for. On equally spaced times the matrix pencil is
-    tried as well, and the better of the two refined. The number of oscillations is that of the least Bayesian
-    information criterion, or the fewest that leave no more than the noise.
+    Oscillations are chosen one by one by what they explain of the residual, from cells of frequencies and decays in which a
+    Taylor basis stands for every oscillation; after each all frequencies and decays are refined together, amplitudes being
+    solved for. On equally spaced times the matrix pencil is tried as well, and the better of the two refined. The number of
+    oscillations is that of the least Bayesian information criterion, a constant included, or the fewest that leave no more
+    than the noise.
 
     Args:
-        num_atoms: most oscillations, at least 1. Defaults to 8.
+        num_atoms: most oscillations, 0 for a constant. Defaults to 8.
         noise: standard deviation of the noise to stop at, above 0; None for the information criterion. Defaults to None.
         max_frequency: highest frequency; None for half the rate of observation. Defaults to None.
-        refined: False to leave frequencies and decays on the grid. Defaults to True.
+        refined: False to leave frequencies and decays as first chosen. Defaults to True.
 
     Attributes:
         frequencies_, decays_: `(k,)`, per unit of time.
@@ -38,7 +48,7 @@ class ContinuousOMP:
         >>> pursuit.frequencies_.round(6), pursuit.decays_.round(6)
         (array([0.11]), array([0.02]))
 
-    Source: Knudson et al. 2014 (continuous OMP); Golub & Pereyra 2003 (variable projection).
+    Source: Knudson et al. 2014 (continuous OMP, cells); Golub & Pereyra 2003 (variable projection).
     """
 
     def __init__(
@@ -48,7 +58,7 @@ class ContinuousOMP:
         max_frequency: float | None = None,
         refined: bool = True,
     ):
-        self.num_atoms = check_int("num_atoms", num_atoms)
+        self.num_atoms = check_int("num_atoms", num_atoms, 0)
         self.noise = noise if noise is None else check_positive("noise", noise)
         self.max_frequency = max_frequency and check_positive("max_frequency", max_frequency)
         self.refined = bool(refined)
@@ -62,51 +72,116 @@ class ContinuousOMP:
             mask: `(N,)`, 1 where observed; None for all. Defaults to None.
 
         Raises:
-            ValueError: fewer times of observation than 2 `num_atoms` + 2, or values that are all equal.
+            ValueError: no more different times of observation than 2 `num_atoms` + 1, unless all values are equal.
         """
         times, values = np.asarray(times, "float64"), np.asarray(values, "float64")
         keep = np.isfinite(values) & np.isfinite(times)
         keep &= True if mask is None else np.asarray(mask) > 0
         order = np.argsort(times[keep], kind="stable")
         times, values = times[keep][order], values[keep][order]
-        self.start_ = float(times.min(initial=np.inf))
-        data, length = collect([(times, values)], self.num_atoms, self.start_)
-        best = None
-        for poles in pursue(data, length, self.num_atoms, self.max_frequency, self.refined):
+        if not len(times):
+            raise ValueError(
+                "No value is observed. Received: none that is finite and of mask 1; leave out the series."
+            )
+        self.start_ = float(times[0])
+        poles = np.zeros((0, 2))
+        if np.ptp(values) > 0:
+            poles = self._choose(*collect([(times, values)], self.num_atoms, self.start_), values.std())
+        self._keep(poles, times, values)
+        return self
+
+    def fit_many(self, times, values, mask=None, verbose: int = 0) -> list["ContinuousOMP"]:
+        """Return a fitted pursuit of the same arguments for each series; numbers of oscillations and all else are its own.
+
+        The time is the sum of the fits': on one core a third of a second for 200 values and 8 oscillations. Where several
+        processes share the cores, OMP_NUM_THREADS=1 spares its small matrices the wait for threads.
+
+        Args:
+            times: list of B arrays `(N,)`, or `(B, N)`, or `(N,)` for all.
+            values: list of B arrays `(N,)`, or `(B, N)`, NaN where not observed.
+            mask: as `values`, 1 where observed; None for all. Defaults to None.
+            verbose: 1 for a progress bar over series. Defaults to 0.
+
+        Raises:
+            ValueError: a series cannot be fitted; the message says which.
+        """
+        count = len(values)
+        if np.ndim(times[0]) == 0:
+            times = [times] * count
+        for name, given in (("times", times), ("mask", mask)):
+            if given is not None and len(given) != count:
+                raise ValueError(
+                    f"`{name}` must be of as many series as `values`. Received: {len(given)} and {count}"
+                )
+        bar, pursuits = keras.utils.Progbar(count, verbose=verbose, unit_name="series"), []
+        for i in range(count):
+            try:
+                pursuits.append(copy(self).fit(times[i], values[i], mask if mask is None else mask[i]))
+            except ValueError as error:
+                raise ValueError(f"Series {i}: {error}") from error
+            bar.update(i + 1)
+        return pursuits
+
+    def _choose(self, data, length, scale):
+        """Return the poles of the least information criterion, or the fewest that leave the noise; a constant may be best."""
+        best, since = (np.inf, None), 0
+        for poles in chain(
+            [np.zeros((0, 2))],
+            pursue(data, length, self.num_atoms, self.max_frequency, self.refined),
+        ):
             poles = self._better(data, length, poles)
-            left = np.mean(linearise(data, poles)[0] ** 2)
-            parameters = 1 + 4 * len(poles)
-            score = len(times) * np.log(left + _EXACT**2) + parameters * np.log(len(times))
-            if best is None or score < best[0]:
-                best = (score, poles)
-            if self.noise is not None and left * values.std() ** 2 <= self.noise**2:
+            residual = linearise(data, poles)[0]
+            left, count = np.mean(residual**2), len(residual)
+            if self.noise is not None and left * scale**2 <= self.noise**2:
                 best = (-np.inf, poles)
                 break
-        self._keep(best[1], times, values)
-        return self
+            score = count * np.log(left + _EXACT**2) + (1 + 4 * len(poles)) * np.log(count)
+            since = 0 if score < best[0] else since + 1
+            best = min(best, (score, poles), key=lambda pair: pair[0])
+            if self.noise is None and since == _PATIENCE:
+                break
+        return refine(data, best[1], length) if self.refined and len(best[1]) else best[1]
 
     def _better(self, data, length, poles):
         """Return the poles, or those of the matrix pencil where times are equally spaced and it explains more."""
         times, values, _ = data[0]
         steps = np.diff(times)
-        if not self.refined or np.ptp(steps) > 1e-9 * length:
+        if not self.refined or not len(poles) or np.ptp(steps) > 1e-9 * length:
             return poles
         pencil = np.stack(matrix_pencil(values, len(poles), steps.mean()), axis=-1)
         if len(pencil) != len(poles):
             return poles
-        pencil = refine(data, pencil, length)
+        pencil = refine(data, pencil, length, ROUGH)
         return min(poles, pencil, key=lambda p: np.sum(linearise(data, p)[0] ** 2))
 
     def _keep(self, poles, times, values):
         """Solve for amplitudes and set the attributes."""
+        self.frequencies_, self.decays_ = poles.T
         atoms = oscillations(times - self.start_, poles)
         design = np.concatenate([np.ones((len(times), 1)), atoms], axis=1)
         coefficients = np.linalg.lstsq(design, values, rcond=None)[0]
         a, b = np.split(coefficients[1:], 2)
-        self.frequencies_, self.decays_ = poles.T
         self.amplitudes_, self.phases_ = np.hypot(a, b), np.arctan2(-b, a)
         self.level_ = float(coefficients[0])
-        self.noise_ = float(np.std(values - design @ coefficients))
+        residual = values - design @ coefficients
+        self.noise_ = float(np.std(residual))
+        # of all parameters, by the linear model around them
+        jacobian = self._jacobian(times)
+        freedom = max(1, len(times) - jacobian.shape[1])
+        scale = np.linalg.norm(jacobian, axis=0) + 1e-300
+        _, sizes, axes = np.linalg.svd(jacobian / scale, full_matrices=False)
+        kept = sizes > _RANK * sizes[0]
+        self._unit = (axes[kept] / sizes[kept, None] / scale).T
+        self._deviation = np.sqrt(residual @ residual / freedom)
+
+    def _jacobian(self, times):
+        """Return the derivatives of `predict` in level, amplitudes, frequencies and decays, `(N, 1 + 4 k)`."""
+        since, poles = times - self.start_, np.stack([self.frequencies_, self.decays_], axis=1)
+        atoms = oscillations(since, poles)
+        coefficients = np.concatenate(
+            [self.amplitudes_ * np.cos(self.phases_), -self.amplitudes_ * np.sin(self.phases_)]
+        )
+        return np.concatenate([np.ones((len(times), 1)), atoms, slopes(since, atoms, coefficients)], axis=1)
 
     def components(self, times) -> np.ndarray:
         """Return each oscillation, `(k, ...)`.
@@ -129,6 +204,35 @@ class ContinuousOMP:
             times: `(...)`.
         """
         return self.level_ + self.components(times).sum(axis=0)
+
+    def deviation(self, times) -> np.ndarray:
+        """Return the standard deviation of observations at any times around `predict`, `(...)`: of noise and of all parameters.
+
+        sigma sqrt(1 + j' (J'J)^-1 j), J being the derivatives in level, amplitudes, frequencies and decays at the times fitted,
+        j those at the time asked, and sigma^2 the sum of squares left over N - 1 - 4 k.
+
+        Args:
+            times: `(...)`, any.
+
+        Source: Seber & Wild 1989, chapter 5 (linear approximation).
+        """
+        times = np.asarray(times, "float64")
+        spread = self._jacobian(times.ravel()) @ self._unit
+        return self._deviation * np.sqrt(1 + (spread**2).sum(axis=1)).reshape(times.shape)
+
+    def to_basis(self, end: float, learnable: bool = True) -> DampedSinusoid:
+        """Return the oscillations as a basis that starts with the series.
+
+        Args:
+            end: of the basis' span, after the first time.
+            learnable: True to go on learning frequencies and decays. Defaults to True.
+
+        Raises:
+            ValueError: the series is a constant, without oscillations.
+        """
+        return DampedSinusoid(
+            len(self.frequencies_), self.frequencies_, self.decays_, (self.start_, end), learnable
+        )
 
 
 def matrix_pencil(values, num_atoms: int, step: float = 1.0) -> tuple[np.ndarray, np.ndarray]:

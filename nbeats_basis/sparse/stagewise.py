@@ -80,7 +80,7 @@ def train_stagewise(
 
 def _variables(layer, depth, alone) -> list[tuple]:
     """Return the weights a phase trains, each with the factor of its gradient."""
-    first = depth - 1 if alone else 0
+    first = depth - 1 if alone or layer.tied else 0
     weights = [
         (weight, _FADE ** (depth - 1 - k)) for k in range(first, depth) for weight in layer.layers[k].values()
     ]

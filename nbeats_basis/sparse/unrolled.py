@@ -47,6 +47,7 @@ class Unrolled(MemberLayer):
         threshold: of every layer before training, above 0, in the codes' unit. Defaults to 0.07.
         bypass: share of the codes, in [0, 1]. Defaults to 0.0.
         most_bypass: largest share, in [0, 1]. Defaults to 0.13.
+        tied: True for one set of weights for all layers. Defaults to False.
 
     Call arguments:
         values: y, `(..., L)`.
@@ -70,6 +71,7 @@ class Unrolled(MemberLayer):
         threshold: float = 0.07,
         bypass: float = 0.0,
         most_bypass: float = 0.13,
+        tied: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -77,6 +79,7 @@ class Unrolled(MemberLayer):
         self.threshold = check_positive("threshold", threshold)
         self.bypass = check_between("bypass", bypass, 0, 1)
         self.most_bypass = check_between("most_bypass", most_bypass, 0, 1)
+        self.tied = bool(tied)
         self.partner = None
 
     def pair(self, cosines, sines, count: int) -> None:
@@ -94,7 +97,8 @@ class Unrolled(MemberLayer):
         """Create the weights of every layer, and those they share."""
         size = tuple(design_shape[-2:])
         self.shared = self.add_shared(size)
-        self.layers = [self.add_layer(k, size) for k in range(self.num_layers)]
+        own = [self.add_layer(k, size) for k in range(1 if self.tied else self.num_layers)]
+        self.layers = own * self.num_layers if self.tied else own
 
     def add_shared(self, size: tuple[int, int]) -> dict:
         """Return the weights that all layers share, by name.
@@ -220,7 +224,7 @@ class Unrolled(MemberLayer):
 
     def get_config(self):
         """Return the constructor's arguments."""
-        names = ("num_layers", "threshold", "bypass", "most_bypass")
+        names = ("num_layers", "threshold", "bypass", "most_bypass", "tied")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
@@ -232,6 +236,7 @@ class SupportUnrolled(Unrolled):
         threshold: of every layer before training, above 0, in the codes' unit. Defaults to 0.07.
         bypass: share of the codes, in [0, 1]. Defaults to 0.012.
         most_bypass: largest share, in [0, 1]. Defaults to 0.13.
+        tied: True for one set of weights for all layers. Defaults to False.
 
     Source: Chen et al. 2018, section 3.2.
     """
@@ -242,9 +247,10 @@ class SupportUnrolled(Unrolled):
         threshold: float = 0.07,
         bypass: float = 0.012,
         most_bypass: float = 0.13,
+        tied: bool = False,
         **kwargs,
     ):
-        super().__init__(num_layers, threshold, bypass, most_bypass, **kwargs)
+        super().__init__(num_layers, threshold, bypass, most_bypass, tied, **kwargs)
 
 
 @keras.saving.register_keras_serializable(package="nbeats_basis")

@@ -1,0 +1,150 @@
+"""Forecasts without training: each series of a data frame as a constant and few decaying oscillations, extrapolated."""
+
+from collections.abc import Sequence
+from statistics import NormalDist
+
+import keras
+import numpy as np
+import pandas as pd
+
+from nbeats_basis.calendars import check_freq, length
+from nbeats_basis.checks import DataError, NotFittedError, check_int, check_quantiles, quantile_columns
+from nbeats_basis.durations import one
+from nbeats_basis.panel import Columns, Panel
+from nbeats_basis.queries import Queries
+from nbeats_basis.sparse.continuous import ContinuousOMP
+
+ALIAS = "Pursuit"
+
+
+class PursuitForecaster:
+    """Forecasts of each series of a data frame by its own `ContinuousOMP`: no training, nothing learned from other series.
+
+    On a calendar time is counted in steps, at irregular times in `time_unit`. A series never has more parameters than half
+    its observations: a short one has fewer oscillations, at the least none, and is forecast by its mean.
+
+    Args:
+        horizon: steps to forecast, at least 1; at irregular times a length, a number or a duration such as "7D".
+        num_atoms: most oscillations of a series, 0 for means. Defaults to 8.
+        freq: "infer", an offset alias such as "MS", a positive integer for integer times, or None for irregular times,
+            stamps or numbers. Defaults to "infer".
+        time_unit: unit of numbers that stand for irregular times of stamps. Defaults to "D".
+
+    Attributes:
+        pursuits_: dict from each series to its `ContinuousOMP`, times counted from the series' first observation.
+
+    Example:
+        >>> import nbeats_basis as nb
+        >>> forecaster = nb.PursuitForecaster(horizon=12, num_atoms=2).fit(nb.datasets.load("air_passengers"))
+        >>> list(forecaster.predict(level=[80]).columns)
+        ['unique_id', 'ds', 'Pursuit', 'Pursuit-lo-80', 'Pursuit-hi-80']
+    """
+
+    def __init__(
+        self,
+        horizon: int | float | str,
+        num_atoms: int = 8,
+        freq: str | int | None = "infer",
+        time_unit: str = "D",
+    ):
+        self.horizon = horizon
+        self.num_atoms = check_int("num_atoms", num_atoms, 0)
+        self.freq = check_freq(freq)
+        one(time_unit)
+        self.time_unit = time_unit
+
+    def fit(
+        self,
+        df: pd.DataFrame,
+        verbose: int = 0,
+        id_col: str = "unique_id",
+        time_col: str = "ds",
+        target_col: str = "y",
+    ) -> "PursuitForecaster":
+        """Find the oscillations of each series; return self.
+
+        Args:
+            df: one row for each series and time, in any order; NaN or an absent row means not observed.
+            verbose: 1 for a progress bar over series. Defaults to 0.
+            id_col: column of the series. Defaults to "unique_id".
+            time_col: column of the times. Defaults to "ds".
+            target_col: column of the values. Defaults to "y".
+
+        Raises:
+            DataError: the frame cannot be used; the message names series, column and first bad row.
+            ValueError: the horizon is out of range.
+        """
+        panel = Panel.from_frame(df, Columns(id_col, time_col, target_col), self.freq, self.time_unit)
+        length("horizon", self.horizon, panel.calendar)
+        self._panel, self.pursuits_ = panel, self._pursuits(panel, verbose)
+        return self
+
+    def predict(
+        self,
+        df: pd.DataFrame | None = None,
+        level: Sequence[float] | None = None,
+        quantiles: Sequence[float] | None = None,
+        at: pd.DataFrame | None = None,
+        spacing: float | str | None = None,
+    ) -> pd.DataFrame:
+        """Return the forecasts of the horizon after each series' last observation, or those at the times of `at`.
+
+        Intervals are those of `ContinuousOMP.deviation`, of a normal distribution: noise and errors of all parameters, given
+        that the number of oscillations is right.
+
+        Args:
+            df: new history, fitted here as `fit` does; None for that of `fit`. Defaults to None.
+            level: percentages of central intervals in (0, 100), columns "-lo-80", "-hi-80". Defaults to None.
+            quantiles: probabilities in (0, 1), columns "-q0.1"; instead of `level`. Defaults to None.
+            at: frame of series and times to forecast, any after the history, in any order. Defaults to None.
+            spacing: at irregular times, number or duration between the times forecast; None for the median time between
+                observations. Defaults to None.
+
+        Returns:
+            A long frame sorted by series and time, or in the order of `at`: series, time, Pursuit and the columns asked for.
+
+        Raises:
+            NotFittedError: before `fit`.
+            DataError: a row of `at` is not after the history, or of no series of it.
+            ValueError: a level or quantile out of range.
+        """
+        if not hasattr(self, "pursuits_"):
+            raise NotFittedError("This PursuitForecaster is not fitted yet. Call `fit` first.")
+        levels, panel, pursuits = check_quantiles(level, quantiles), self._panel, self.pursuits_
+        if df is not None:
+            panel = Panel.from_frame(df, panel.columns, panel.calendar.freq, self.time_unit)
+            pursuits = self._pursuits(panel, 0)
+        frame, queries = self._asked(panel, at, spacing)
+        answers = np.zeros((len(queries.windows), queries.times.shape[-1], 2))
+        series, times = panel.series[queries.windows], panel.steps[queries.windows][:, None] + queries.times
+        for answer, s, since in zip(answers, series, times, strict=True):
+            pursuit = pursuits[panel.ids[s]]
+            answer[:, 0] = pursuit.predict(since)
+            answer[:, 1] = pursuit.deviation(since)
+        mean, deviation = queries.collect(answers).T
+        frame[ALIAS] = mean
+        for name, i in quantile_columns(level, quantiles):
+            frame[f"{ALIAS}-{name}"] = mean + deviation * NormalDist().inv_cdf(levels[i])
+        return frame
+
+    def _pursuits(self, panel: Panel, verbose: int) -> dict:
+        """Return the pursuit of each series."""
+        bar, pursuits = keras.utils.Progbar(panel.num_series, verbose=verbose, unit_name="series"), {}
+        all_values = panel.values  # noqa: PD011 (not a frame)
+        parts = (np.split(x, panel.offsets[1:-1]) for x in (panel.steps, all_values))
+        for i, (name, times, values) in enumerate(zip(panel.ids, *parts, strict=True)):
+            most = max(0, (len(times) - 2) // 8)
+            pursuits[name] = ContinuousOMP(min(self.num_atoms, most)).fit(times, values)
+            bar.update(i + 1)
+        return pursuits
+
+    def _asked(self, panel: Panel, at: pd.DataFrame | None, spacing) -> tuple[pd.DataFrame, Queries]:
+        """Return the rows to answer and the queries that do; a series without history has no pursuit."""
+        name = panel.columns.id
+        if at is not None and name in at.columns and not at[name].isin(panel.ids).all():
+            row = int((~at[name].isin(panel.ids)).to_numpy().argmax())
+            raise DataError(
+                f"`at`: series {at[name].iloc[row]!r} (row {row}) is no series of the history. Pass its history as `df`."
+            )
+        horizon = length("horizon", self.horizon, panel.calendar)
+        return Queries.asked(panel, horizon, at, spacing, panel.spacing())
