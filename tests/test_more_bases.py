@@ -171,18 +171,26 @@ def test_noisy_poles_are_those_of_least_squares(rng):
         series.append((times, np.where(rng.uniform(size=80) < 0.1, np.nan, values)))
     frequencies, decays = fit_poles(series, 2, 0.0)
 
-    def residuals(poles):
+    def residuals(poles, noise):
         basis = DampedSinusoid(2, np.abs(poles[:2]), np.abs(poles[2:]), span=(0, 40), learnable=False)
         parts = []
-        for times, values in series:
+        for (times, values), scale in zip(series, noise, strict=True):
             keep = np.isfinite(values)
             design = np.column_stack([np.ones(keep.sum()), basis(times[keep])])
-            target = values[keep] / values[keep].std()
+            target = values[keep] / scale
             parts.append(target - design @ np.linalg.lstsq(design, target, rcond=None)[0])
-        return np.concatenate(parts)
+        return parts
 
-    best = least_squares(residuals, [0.21, 0.08, 0.05, 0.001], xtol=1e-14, ftol=1e-14)
-    ours = residuals(np.concatenate([frequencies, decays]))
+    def solve(noise):
+        start = [0.21, 0.08, 0.05, 0.001]
+        return least_squares(
+            lambda poles: np.concatenate(residuals(poles, noise)), start, xtol=1e-14, ftol=1e-14
+        )
+
+    equal = [np.nanstd(values) for _, values in series]
+    noise = [s * np.std(r) for s, r in zip(equal, residuals(solve(equal).x, equal), strict=True)]
+    best = solve(noise)
+    ours = np.concatenate(residuals(np.concatenate([frequencies, decays]), noise))
     assert ours @ ours <= 2 * best.cost * (1 + 1e-6)
     np.testing.assert_allclose(np.sort(frequencies), [0.08, 0.21], atol=0.003)
 

@@ -7,6 +7,7 @@ import numpy as np
 from nbeats_basis.checks import check_int
 
 _STEPS = 200  # most of a refinement
+_EXACT = 1e-6  # least noise of a series, relative to its values
 ROUGH = 1e-8  # tolerance of a refinement to which others are compared
 _CHUNK = 2**21  # entries of the waves held at once
 _DECAYS = (0.0, 2.0, 4.0, 8.0)  # of the cells, times 1 / T; their frequencies are 1 / T apart
@@ -21,7 +22,8 @@ def fit_poles(
     """Return frequencies and decays `(num_atoms,)` of oscillations common to all series.
 
     One by one, the oscillation that explains most of what is left is found from the cell it lies in, then all decays and
-    frequencies are refined together, amplitudes and background being solved for (variable projection).
+    frequencies are refined together, amplitudes and background being solved for (variable projection); in the end each series
+    counts by its own noise.
 
     Args:
         series: pairs of times `(N,)` and values `(N,)`, NaN where not observed.
@@ -38,7 +40,17 @@ def fit_poles(
     data, length = collect(series, num_atoms, start, background)
     *_, poles = pursue(data, length, num_atoms)
     poles = refine(data, poles, length)
+    poles = refine(_weighed(data, poles), poles, length)
     return poles[:, 0], poles[:, 1]
+
+
+def _weighed(data, poles) -> list:
+    """Return the data in units of each series' noise, so that least squares is the likelihood's maximum."""
+    scaled = []
+    for times, values, columns in data:
+        noise = max(np.std(linearise([(times, values, columns)], poles)[0]), _EXACT)
+        scaled.append((times, values / noise, columns))
+    return scaled
 
 
 def collect(series: Sequence[tuple], num_atoms: int, start: float, background=None) -> tuple[list, float]:
