@@ -16,6 +16,7 @@ BASES = {
     "fourier_learnable": lambda: Fourier([12, 5.5], harmonics=2, learnable=True),
     "fourier_durations": lambda: Fourier(["12D", "132h"], harmonics=[3, 2], phase="calendar"),
     "bspline": lambda: BSpline(9, span=(-8, 3)),
+    "bspline_learnable": lambda: BSpline(knots=[-8, -2, -1, 0, 3], learnable=True),
     "bspline_constant": lambda: BSpline(knots=[-8, -2, -1, 0, 3], degree=4, extrapolate="constant"),
     "learned": lambda: Learned(4, nodes=range(-11, 7)),
     "identity": lambda: Learned(None, nodes=range(-3, 4)),
@@ -190,3 +191,22 @@ def test_plus_concatenates():
 def test_bad_arguments_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("extrapolate", ["linear", "constant"])
+def test_learned_knots_are_those_of_fixed_splines(extrapolate):
+    """At the start and after the knots have moved, at all orders, inside the span, at its ends and beyond."""
+    times = np.concatenate([np.linspace(-6, 4, 101), [-4.0, -2.0, 2.0]])
+    for shift in (np.zeros(5), np.array([0.3, -0.5, 0.2, 0.0, -0.1])):
+        learned = BSpline(knots=[-4, -2, -1, -0.5, 0, 2], extrapolate=extrapolate, learnable=True)
+        learned(times)
+        learned.log_factor.assign(shift)
+        gaps = np.diff([-4, -2, -1, -0.5, 0, 2]) * np.exp(shift)
+        knots = -4 + 6 * np.concatenate([[0], np.cumsum(gaps)]) / gaps.sum()
+        fixed = BSpline(knots=[-4, *knots[1:-1], 2], extrapolate=extrapolate)
+        for order in range(5):
+            expected = fixed.derivative(times, order).numpy()
+            close = np.isclose(times[:, None], knots).any(axis=1) & (order > 0)  # one side's or the other's
+            np.testing.assert_allclose(
+                learned.derivative(times, order).numpy()[~close], expected[~close], atol=1e-5 * 10**order
+            )

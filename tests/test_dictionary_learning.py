@@ -271,3 +271,28 @@ def test_other_bases_are_fitted_too(rng, basis):
     atoms = bump if basis.num_terms == 8 else tone
     history = fit_dictionary(basis, times, rng.normal(size=(20, len(atoms))) @ atoms, L1(0.01), steps=100)
     assert history[-1] < 0.5 * history[0], history[::15]
+
+
+@pytest.mark.parametrize("kind", ["wavelet", "spline"])
+def test_scales_and_knots_are_learned(rng, kind):
+    """Signals of moved wavelets, or of splines with moved knots: the dictionary goes there from the ones not moved."""
+
+    def make(learnable):
+        if kind == "wavelet":
+            return nb.bases.Wavelet("mexican_hat", [3.0], span=(0, 60), spacing=4.0, learnable=learnable)
+        return nb.bases.BSpline(knots=[0, 12, 24, 36, 48, 60], degree=3, learnable=learnable)
+
+    times = np.sort(rng.uniform(0, 60, 120))
+    true, start = make(True), make(True)
+    true(times), start(times)
+    weight = "changes" if kind == "wavelet" else "log_factor"
+    moved = 0.25 * rng.normal(size=getattr(true, weight).shape)
+    getattr(true, weight).assign(moved)
+    atoms = true(times).numpy().T
+    codes = rng.normal(size=(60, len(atoms))) * (rng.random((60, len(atoms))) < 0.6)
+    history = fit_dictionary(start, times, codes @ atoms, L1(1e-3), steps=300, learning_rate=0.02)
+    assert history[-1] < 0.3 * history[0]
+    found = getattr(start, weight).numpy()
+    if kind == "spline":  # factors on all distances have no common part
+        found, moved = (x - x.mean() for x in (found, moved))
+    assert np.abs(found - moved).mean() < 0.2 * np.abs(moved).mean()

@@ -27,6 +27,7 @@ class BSpline(Basis):
         degree: 1 linear, 3 cubic, at least 1. Defaults to 3.
         span: (a, b), a < b, with `num_terms`, in units of time. Defaults to (-1.0, 1.0).
         extrapolate: "linear" or "constant", outside the span. Defaults to "linear".
+        learnable: True to learn the shares of the span between knots (one set a member); its ends stay. Defaults to False.
 
     Raises:
         ValueError: neither or both of `num_terms` and `knots`, or knots that do not increase.
@@ -46,6 +47,7 @@ class BSpline(Basis):
         degree: int = 3,
         span: Sequence[float] = (-1.0, 1.0),
         extrapolate: str = "linear",
+        learnable: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -61,6 +63,7 @@ class BSpline(Basis):
         self.knots = tuple(float(x) for x in knots)
         if len(self.knots) < 2 or not np.isfinite(self.knots).all() or np.diff(self.knots).min() <= 0:
             raise ValueError(f"`knots`, or the ends of `span`, must increase. Received: {self.knots}")
+        self.learnable = bool(learnable)
         widths = np.diff(self.knots)
         pieces = np.stack(
             [_interval(np.asarray(self.knots), self.degree, i) for i in range(len(widths))], axis=1
@@ -96,6 +99,28 @@ class BSpline(Basis):
         difference[rows, rows + 2] = 2 * before / (before + after)
         return difference.T @ difference
 
+    def build(self, times_shape, origin_shape=None):
+        """Create the logarithms of the factors on the knots' distances, if they are learned."""
+        if self.learnable:
+            size = (len(self.knots) - 1,)
+            self.log_factor = self.member_weight("log_factor", size, lambda rng, shape: np.zeros(shape))
+
+    def _evaluate_learned(self, times, order: int):
+        """Evaluate by the recursion of Cox and de Boor, through which gradients reach the knots."""
+        first, last = (ops.cast(np.asarray(self.knots[i]), times.dtype) for i in (0, -1))
+        shares = ops.softmax(
+            ops.cast(np.log(np.diff(self.knots)), times.dtype) + ops.cast(self.log_factor, times.dtype)
+        )
+        knots = first + (last - first) * ops.cumsum(shares, axis=-1)[..., :-1]
+        knots = knots if self.seeds is None else knots[:, None, None, :]
+        inside = ops.clip(times, first, last)
+        values = _recursion(knots, first, last, self.degree, inside, order)
+        if self.extrapolate == "linear" and order == 0:
+            tangent = _recursion(knots, first, last, self.degree, inside, 1)
+            return values + (times - inside)[..., None] * tangent
+        level = order and (order > 1 or self.extrapolate == "constant")
+        return values * ops.cast(inside == times, times.dtype)[..., None] if level else values
+
     def evaluate(self, times, order: int):
         """Add up what each interval contributes on the way to t: a sum of increments, so that nothing cancels.
 
@@ -103,6 +128,8 @@ class BSpline(Basis):
         the powers d of C[d, i] u_i^d, + its tangent times the way outside the span.
         """
         breaks, dtype = np.asarray(self.knots), times.dtype
+        if self.learnable:
+            return self._evaluate_learned(times, order)
         width = np.diff(breaks)
         place = times[..., None] * ops.cast(1 / width, dtype) - ops.cast(breaks[:-1] / width, dtype)
         if order == 0:
@@ -134,7 +161,28 @@ class BSpline(Basis):
             "knots": list(self.knots),
             "degree": self.degree,
             "extrapolate": self.extrapolate,
+            "learnable": self.learnable,
         }
+
+
+def _recursion(knots, first, last, degree: int, times, order: int):
+    """Return a derivative of the splines `(..., T, K)` at times `(..., T)` inside the span, for knots `(..., N)` inside it."""
+    times = times[..., None]
+    interval = ops.sum(ops.cast(times >= knots, "int32"), axis=-1)
+    values = ops.one_hot(interval + degree, knots.shape[-1] + 1 + 2 * degree, dtype=times.dtype)
+    ends = [ops.broadcast_to(end, (*knots.shape[:-1], degree + 1)) for end in (first, last)]
+    knots = ops.concatenate([ends[0], knots, ends[1]], axis=-1)
+    for p in range(1, degree + 1):
+        starts, stops = knots[..., :-p], knots[..., p:]
+        gap = stops - starts
+        share = ops.where(gap > 0, 1 / ops.where(gap > 0, gap, 1), 0)
+        if p > degree - order:
+            rising = falling = p * share
+            falling = -falling
+        else:
+            rising, falling = (times - starts) * share, (stops - times) * share
+        values = rising[..., :-1] * values[..., :-1] + falling[..., 1:] * values[..., 1:]
+    return values if order <= degree else ops.zeros_like(values)
 
 
 def _padded(knots: Sequence[float], degree: int) -> np.ndarray:

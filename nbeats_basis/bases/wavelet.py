@@ -39,9 +39,11 @@ class Wavelet(Basis):
         scales: each positive, in units of time.
         span: (a, b), a < b, in units of time. Defaults to (-1.0, 1.0).
         spacing: distance of neighbours in scales, positive. Defaults to 1.0.
+        learnable: True to learn a factor on the scale of each wavelet and a shift of it in scales (one set a member), not for
+            "haar", whose values do not change with small ones. Defaults to False.
 
     Raises:
-        ValueError: unknown `kind`, a scale or spacing that is not positive, or an empty span.
+        ValueError: unknown `kind`, a scale or spacing that is not positive, an empty span, or "haar" to be learned.
 
     Example:
         >>> import nbeats_basis as nb
@@ -57,6 +59,7 @@ class Wavelet(Basis):
         scales: Sequence[float],
         span: Sequence[float] = (-1.0, 1.0),
         spacing: float = 1.0,
+        learnable: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -70,6 +73,9 @@ class Wavelet(Basis):
             raise ValueError(
                 f"`span` must be two finite times, the first the earlier. Received: span={span!r}"
             )
+        self.learnable = bool(learnable)
+        if self.learnable and kind == "haar":
+            raise ValueError(f"Haar wavelets cannot be learned. Received: kind={kind!r}, learnable=True")
         places = [(scale, shift) for scale in self.scales for shift in self._shifts(scale)]
         self._scale, self._shift = np.array(places).reshape(-1, 2).T
         self._table = _daubechies() if kind == "db4" else None
@@ -90,16 +96,29 @@ class Wavelet(Basis):
         """Number of shifts of all scales."""
         return len(self._scale)
 
+    def build(self, times_shape, origin_shape=None):
+        """Create the logarithms of the factors on scales, and the shifts in scales, if they are learned."""
+        if self.learnable:
+            self.changes = self.member_weight(
+                "changes", (2, self.num_terms), lambda rng, shape: np.zeros(shape)
+            )
+
     def evaluate(self, times, order: int):
         """Evaluate the mother wavelet at scaled times."""
-        x = (times[..., None] - ops.cast(self._shift, times.dtype)) / ops.cast(self._scale, times.dtype)
+        scale, shift = ops.cast(self._scale, times.dtype), ops.cast(self._shift, times.dtype)
+        if self.learnable:
+            changes = ops.cast(self.changes, times.dtype)
+            changes = changes if self.seeds is None else changes[:, :, None, None, :]
+            factor, moved = ops.unstack(changes, axis=0 if self.seeds is None else 1)
+            scale, shift = scale * ops.exp(factor), shift + moved * scale
+        x = (times[..., None] - shift) / scale
         psi = {
             "mexican_hat": self._mexican_hat,
             "morlet": self._morlet,
             "haar": self._haar,
             "db4": self._db4,
         }[self.kind]
-        return psi(x, order) * ops.cast(self._scale ** (-0.5 - order), times.dtype)
+        return psi(x, order) * scale ** (-0.5 - order)
 
     def _mexican_hat(self, x, order: int):
         """The second derivative of a bell, up to its sign: (-1)^n He_(n+2)(x) e^(-x^2/2) for the others."""
@@ -148,6 +167,7 @@ class Wavelet(Basis):
             "scales": list(self.scales),
             "span": list(self.span),
             "spacing": self.spacing,
+            "learnable": self.learnable,
         }
 
 
