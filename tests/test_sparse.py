@@ -86,7 +86,7 @@ def test_the_hierarchical_map_minimises(rng):
         np.testing.assert_allclose(np.abs(w), clipped[best], atol=1e-3)
 
 
-@pytest.mark.parametrize("solver", ["fista", "ista"])
+@pytest.mark.parametrize("solver", ["active_set", "fista", "ista"])
 @pytest.mark.parametrize("name", PENALTIES)
 def test_solutions_are_stationary(problem, name, solver):
     design, values, mask = problem
@@ -206,6 +206,145 @@ def test_the_layer_solves_and_its_gradient_is_exact(rng):
     np.testing.assert_allclose(codes, exact, atol=1e-7)  # polished: better than its own tolerance
     compiled = tf.function(lambda d: sparse.lasso(d, values, sparse.L1(1.1), mask))(tf.constant(design))
     np.testing.assert_allclose(compiled, codes, atol=1e-12)
+
+
+def relative_gap(design, values, codes, strength, ridge=0.0):
+    """Return the duality gap over half the sum of squares by its definition, `(B)`, and the violation of optimality over strength."""
+    residual = values - np.einsum("blk,bk->bl", design, codes)
+    correlation = np.einsum("blk,bl->bk", design, residual) - ridge * codes
+    squares = (residual**2).sum(axis=1) + (ridge * codes**2).sum(axis=1)
+    scale = np.minimum(1, 1 / np.abs(correlation / strength).max(axis=1))
+    fit = (residual * values).sum(axis=1)
+    primal = squares / 2 + (strength * np.abs(codes)).sum(axis=1)
+    gap = (primal - scale * fit + scale**2 * squares / 2) / ((values**2).sum(axis=1) / 2)
+    violation = np.where(
+        codes != 0, np.abs(correlation / strength - np.sign(codes)), np.abs(correlation / strength) - 1
+    )
+    return gap, violation.max(axis=1)
+
+
+@pytest.fixture(scope="module")
+def wide():
+    """1000 signals of 24 points in 40 atoms of their own; in a tenth of the problems half the atoms are there twice."""
+    rng = np.random.default_rng(3)
+    design = rng.normal(size=(1000, 24, 40))
+    design[:100, :, 20:] = design[:100, :, :20]
+    values = rng.normal(size=(1000, 24))
+    return design, values, 0.1 * np.abs(np.einsum("blk,bl->bk", design, values)).max(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_active_set_is_optimal_in_thousands_of_problems(wide, compiled):
+    design, values, strength = wide if compiled else (x[:150] for x in wide)
+
+    def run(*data):
+        return vars(sparse.solve(*data, sparse.L1(tf.constant(strength)), tolerance=1e-11))
+
+    found = (tf.function(run) if compiled else run)(tf.constant(design), tf.constant(values))
+    gap, violation = relative_gap(design, values, found["codes"].numpy(), strength)
+    assert gap.max() < 2e-11 and found["gap"].numpy().max() <= 1e-11
+    assert violation.max() < 1e-4
+    for b in range(100, 110):
+        peer = Lasso(strength[b, 0] / 24, fit_intercept=False, tol=1e-15, max_iter=100_000)
+        np.testing.assert_allclose(found["codes"][b], peer.fit(design[b], values[b]).coef_, atol=1e-6)
+
+
+def test_active_set_with_weights_and_ridge(wide, rng):
+    design, values, strength = (x[:70] for x in wide)
+    strength = strength * rng.uniform(0.5, 2, size=(70, 40))
+    penalty = sparse.ElasticNet(tf.constant(strength), ridge=0.7)
+    codes = sparse.solve(design, values, penalty, tolerance=1e-12).codes.numpy()
+    gap, violation = relative_gap(design, values, codes, strength, 0.7)
+    assert gap.max() < 2e-12 and violation.max() < 1e-4
+
+
+def test_active_set_says_what_it_did_not_reach(wide):
+    """Nearly collinear atoms: a few iterations are not enough, and the gap is true."""
+    design, values, strength = (x[:80].copy() for x in wide)
+    design[:, :, 20:] = design[:, :, :20] + 1e-3 * design[:, :, 20:]
+    few, many = (sparse.solve(design, values, sparse.L1(0.1 * strength), max_iterations=n) for n in (20, 700))
+    for found in (few, many):
+        gap, _ = relative_gap(design, values, found.codes.numpy(), 0.1 * strength)
+        np.testing.assert_allclose(found.gap, gap, rtol=1e-4, atol=1e-12)
+    assert few.gap.numpy().max() > 1e-6 and many.gap.numpy().max() < few.gap.numpy().max()
+    assert few.iterations <= 44 and many.iterations <= 740
+
+
+def test_active_set_at_the_edges(wide):
+    design, values, strength = (x[:70] for x in wide)
+    lasso = sparse.L1(tf.constant(strength))
+    assert not sparse.solve(design, 0 * values, lasso, start=np.ones((70, 40))).codes.numpy().any()
+    assert not sparse.solve(design, values, sparse.L1(10.01 * strength)).codes.numpy().any()
+    one = sparse.solve(design[..., :1], values, sparse.L1(0.5), tolerance=1e-13).codes.numpy()[:, 0]
+    moment, square = (design[..., 0] * values).sum(axis=1), (design[..., 0] ** 2).sum(axis=1)
+    np.testing.assert_allclose(one, np.sign(moment) * np.maximum(np.abs(moment) - 0.5, 0) / square, atol=1e-9)
+    alone = sparse.solve(design[0], values[0], sparse.L1(strength[0]), tolerance=1e-12).codes
+    both = sparse.solve(
+        design.reshape(2, 35, 24, 40),
+        values.reshape(2, 35, 24),
+        sparse.L1(strength.reshape(2, 35, 1)),
+        tolerance=1e-12,
+    )
+    assert both.gap.shape == (2, 35)
+    nonzero = np.flatnonzero(design[0].any(axis=0))[:20]
+    pairs = (
+        alone.numpy()[nonzero] + alone.numpy()[nonzero + 20]
+    )  # two of each atom: only their sums are unique
+    np.testing.assert_allclose(
+        pairs, both.codes[0, 0].numpy()[:20] + both.codes[0, 0].numpy()[20:], atol=1e-5
+    )
+    small = sparse.solve(design, 1e-25 * values, sparse.L1(1e-25 * strength))
+    assert small.gap.numpy().max() <= 1e-6
+    none = sparse.solve(design[:0], values[:0], sparse.L1(1.0))
+    assert none.codes.shape == (0, 40)
+
+
+def test_active_set_shared_masked_and_started(wide, rng):
+    """One dictionary for all, pieces that do not divide the batch, a dynamic batch, single precision, and a warm start."""
+    design, values, _ = wide
+    shared, mask = tf.constant(design[500]), rng.random((1000, 24)) < 0.8
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 24], "float64"), tf.TensorSpec([None, 24], "bool")])
+    def run(values, mask):
+        return vars(sparse.solve(shared, values, sparse.L1(0.7), mask, tolerance=1e-10))
+
+    found = run(values[:777], mask[:777])
+    each = np.where(mask[..., None], design[500], 0)[:777]
+    gap, _ = relative_gap(each, np.where(mask, values, 0)[:777], found["codes"].numpy(), 0.7)
+    assert gap.max() < 2e-10
+    again = sparse.solve(
+        shared, values[:777], sparse.L1(0.7), mask[:777], tolerance=1e-9, start=found["codes"]
+    )
+    assert again.iterations == 0
+    np.testing.assert_array_equal(again.codes, found["codes"])
+    single = sparse.solve(tf.cast(shared, "float32"), values[:50], sparse.L1(0.7), mask[:50], tolerance=1e-5)
+    assert single.codes.dtype == "float32"
+    gap, _ = relative_gap(each[:50], np.where(mask, values, 0)[:50], single.codes.numpy(), 0.7)
+    assert gap.max() < 2e-5
+
+
+def test_active_set_is_saved_with_a_model(wide, tmp_path):
+    design, values, _ = wide
+
+    class Coder(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None, 24], "float64")])
+        def __call__(self, values):
+            return sparse.solve(tf.constant(design[500]), values, sparse.L1(0.7)).codes
+
+    tf.saved_model.save(Coder(), tmp_path / "coder")
+    codes = tf.saved_model.load(tmp_path / "coder")(values[:100])
+    expected = sparse.solve(design[500], values[:100], sparse.L1(0.7), tolerance=1e-10).codes
+    np.testing.assert_allclose(codes, expected, atol=1e-2)
+
+
+def test_solutions_of_active_sets_have_no_silent_gradient(wide):
+    design, values, _ = wide
+    values = tf.constant(values[:3])
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        codes = sparse.solve(design[:3], values, sparse.L1(0.5)).codes
+    with pytest.raises(LookupError, match="lasso"):
+        tape.gradient(codes, values)
 
 
 @pytest.mark.parametrize("signed", [True, False])

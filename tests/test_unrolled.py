@@ -201,7 +201,7 @@ def test_tied_layers_share_their_weights(kind):
     """One layer's weights whatever their number, repeated they give the untied layer's codes, and stages train them."""
     design = dictionary().astype("float32")
     values, codes = (x.astype("float32") for x in signals(design, 16, 1))
-    tied, free = kind(4, tied=True), kind(4)
+    tied, free = kind(3, tied=True), kind(3)
     for layer in (tied, free):
         layer(values, design)
     assert len(tied.weights) == len(tied.layers[0]) + len(tied.shared) < len(free.weights)

@@ -44,8 +44,8 @@ def lasso(design, values, penalty: L1, mask=None, tolerance: float = 1e-6, max_i
     def layer(gram, moment, strength, ridge):
         inner = gram + ridge[..., None] * tf.eye(gram.shape[-1], dtype=dtype)
         plain = L1(strength, nonnegative)
-        rough = solve_normal(inner, moment, energy, plain, "fista", tolerance, max_iterations).codes
-        codes = _polish(inner, moment, strength, rough, plain)
+        rough = solve_normal(inner, moment, energy, plain, "active_set", tolerance, max_iterations)
+        codes = _polish(inner, moment, strength, tf.stop_gradient(rough.codes), plain)
         active = tf.cast(codes != 0, dtype)
 
         def gradient(upstream):

@@ -32,7 +32,7 @@ def lasso_path(
     mask=None,
     num: int = 100,
     smallest: float = 1e-3,
-    solver: str = "fista",
+    solver: str = "active_set",
     tolerance: float = 1e-6,
     max_iterations: int = 10_000,
 ) -> Path:
@@ -45,7 +45,7 @@ def lasso_path(
         mask: `(..., L)`, 1 where observed; None for all. Defaults to None.
         num: number of strengths, at least 2. Defaults to 100.
         smallest: the last strength over the first, below 1. Defaults to 0.001.
-        solver: "fista" or "ista". Defaults to "fista".
+        solver: "active_set", "fista" or "ista", see `solve`. Defaults to "active_set".
         tolerance: largest gap of any problem. Defaults to 1e-06.
         max_iterations: most iterations at a strength. Defaults to 10000.
 

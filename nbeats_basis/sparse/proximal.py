@@ -102,14 +102,31 @@ def support_threshold(codes, threshold, share, size=None):
 
     Source: Chen et al. 2018, section 3.2 (support selection).
     """
-    count, shrunk = codes.shape[-1], soft_threshold(codes, threshold, size)
-    size = tf.abs(codes) if size is None else size
-    exempt = tf.cast(tf.round(in_dtype(share, size.dtype) * count), "int32")
-    exempt = tf.broadcast_to(exempt, tf.shape(size)[:-1])[..., None]
-    ordered = tf.sort(tf.stop_gradient(size), axis=-1, direction="DESCENDING")
-    bound = tf.gather(ordered, tf.maximum(exempt - 1, 0), batch_dims=len(size.shape) - 1)
-    keep = tf.stop_gradient((size >= bound) & (size > threshold) & (exempt > 0))
-    return tf.where(keep, codes, shrunk)
+    shrunk = soft_threshold(codes, threshold, size)
+    size = tf.stop_gradient(tf.abs(codes) if size is None else size)
+    exempt = tf.cast(tf.round(in_dtype(share, size.dtype) * codes.shape[-1]), "int32")
+    bound = _kth_largest(size, tf.broadcast_to(exempt, tf.shape(size)[:-1]))
+    return tf.where((size >= bound[..., None]) & (size > threshold), codes, shrunk)
+
+
+def _kth_largest(sizes, k):
+    """Return the k-th largest of sizes `(..., K)` of at least 0, k `(...)`, infinity for k = 0.
+
+    The bits of such numbers, read as integers, are in their order: bisection finds all of them, and costs less than a sort.
+    """
+    integer = tf.int32 if sizes.dtype == tf.float32 else tf.int64
+    bits = tf.bitcast(sizes, integer)
+    low = tf.zeros_like(k, integer)
+    high = tf.fill(tf.shape(k), tf.bitcast(tf.constant(np.inf, sizes.dtype), integer) + 1)
+
+    def halve(low, high):
+        middle = low + (high - low) // 2
+        enough = tf.reduce_sum(tf.cast(bits >= middle[..., None], "int32"), axis=-1) >= k
+        return tf.where(enough, middle, low), tf.where(enough, high, middle)
+
+    steps = 8 * sizes.dtype.size - 1
+    low, _ = tf.while_loop(lambda low, high: True, halve, (low, high), maximum_iterations=steps)
+    return tf.bitcast(low, sizes.dtype)
 
 
 def hierarchical_threshold(skip, weights, threshold, ratio):

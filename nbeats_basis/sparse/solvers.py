@@ -5,11 +5,13 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from nbeats_basis.checks import check_choice, check_int, check_positive
-from nbeats_basis.sparse.penalties import Penalty
+from nbeats_basis.sparse.active_set import Designs, Grams, active_set
+from nbeats_basis.sparse.first_order import largest_eigenvalue, product, proximal_gradient, statistics
+from nbeats_basis.sparse.penalties import L1, Penalty
 from nbeats_basis.sparse.proximal import in_dtype
 
-SOLVERS = ("fista", "ista")
-_CHECK_EVERY = 10  # iterations between looks at the gap
+__all__ = ["SOLVERS", "Solution", "largest_eigenvalue", "product", "solve", "solve_normal", "statistics"]
+SOLVERS = ("active_set", "fista", "ista")
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Solution:
         codes: `(..., K)`.
         gap: `(...)`, duality gap over half the sum of squares of the values: no code has an objective lower by more. For a
             penalty that is not convex, the distance from stationarity over the largest correlation instead.
-        iterations: scalar int32.
+        iterations: scalar int32, of the problem that took most.
     """
 
     codes: tf.Tensor
@@ -33,7 +35,7 @@ def solve(
     values,
     penalty: Penalty,
     mask=None,
-    solver: str = "fista",
+    solver: str = "active_set",
     tolerance: float = 1e-6,
     max_iterations: int = 10_000,
     start=None,
@@ -45,9 +47,13 @@ def solve(
         values: y, `(..., L)`.
         penalty: what is added to half the squared error.
         mask: `(..., L)`, 1 where observed, 0 elsewhere; None for all. Defaults to None.
-        solver: "fista", accelerated with restarts, or "ista". Defaults to "fista".
+        solver: "active_set", proximal steps and conjugate gradients on the support, compiled by XLA inside a `tf.function`;
+            "fista", accelerated with restarts; or "ista". Penalties other than `L1` and `ElasticNet` have "fista" for
+            "active_set". Gradients pass through the steps of "fista" and "ista" only; see `lasso` for exact ones. Defaults
+            to "active_set".
         tolerance: largest gap of any signal at the end. Defaults to 1e-06.
-        max_iterations: most iterations, at least 1. Defaults to 10000.
+        max_iterations: most iterations, at least 1, up to the end of a round of 10 or, of "active_set", 44. Defaults to
+            10000.
         start: `(..., K)`, codes to start from; None for 0. Defaults to None.
 
     Raises:
@@ -58,36 +64,26 @@ def solve(
         >>> nb.sparse.solve(np.eye(3), np.array([3.0, -1.0, 0.5]), nb.sparse.L1(1.0)).codes.numpy() + 0.0
         array([2., 0., 0.])
 
-    Source: Beck & Teboulle 2009; O'Donoghue & Candes 2015 (restart by the gradient); Fercoq et al. 2015 (gap).
+    Source: Beck & Teboulle 2009; O'Donoghue & Candes 2015 (restart by the gradient); Wen et al. 2010 (active set); Fercoq et
+    al. 2015 (gap).
     """
     check_choice("solver", solver, SOLVERS)
     check_positive("tolerance", tolerance)
     check_int("max_iterations", max_iterations)
-    gram, moment, energy = statistics(design, values, mask)
-    return solve_normal(gram, moment, energy, penalty, solver, tolerance, max_iterations, start)
-
-
-def statistics(design, values, mask=None) -> tuple:
-    """Return what the objective needs of the data: Phi' W Phi `(..., K, K)`, Phi' W y `(..., K)` and y' W y `(...)`.
-
-    Args:
-        design: `(..., L, K)` or `(L, K)`.
-        values: `(..., L)`.
-        mask: `(..., L)`, 1 where observed; None for all. Defaults to None.
-    """
+    if solver != "active_set" or not isinstance(penalty, L1):
+        gram, moment, energy = statistics(design, values, mask)
+        return solve_normal(gram, moment, energy, penalty, solver, tolerance, max_iterations, start)
     design = tf.convert_to_tensor(design)
     values = tf.cast(values, design.dtype)
-    if mask is not None:
-        mask = tf.cast(mask, design.dtype)
-        values = tf.where(mask > 0, values, 0)
-        gram = tf.matmul(design * mask[..., None], design, transpose_a=True)
-    else:
-        gram = tf.matmul(design, design, transpose_a=True)
-    if design.shape.rank == 2:
-        moment = tf.tensordot(values, design, 1)
-    else:
-        moment = tf.linalg.matvec(design, values, transpose_a=True)
-    return gram, moment, tf.reduce_sum(values**2, axis=-1)
+    mask = tf.ones_like(values) if mask is None else tf.cast(mask, design.dtype)
+    values = tf.where(mask > 0, values, 0)
+    batch = tf.broadcast_dynamic_shape(tf.shape(design)[:-2], tf.shape(values)[:-1])
+
+    def make(ridge):
+        matrix = design if design.shape.rank == 2 else _flat(design, batch, 2)
+        return Designs(matrix, _flat(values, batch), _flat(mask, batch), ridge)
+
+    return _solve_flat(make, batch, design.dtype, penalty, tolerance, max_iterations, start)
 
 
 def solve_normal(gram, moment, energy, penalty, solver, tolerance, max_iterations, start=None) -> Solution:
@@ -103,72 +99,38 @@ def solve_normal(gram, moment, energy, penalty, solver, tolerance, max_iteration
         max_iterations: as for `solve`.
         start: as for `solve`. Defaults to None.
     """
-    ridge, penalty = penalty.split()
-    gram = gram + in_dtype(ridge, gram.dtype)[..., None] * tf.eye(gram.shape[-1], dtype=gram.dtype)
-    step = 1 / largest_eigenvalue(gram)[..., None]
-    codes = tf.zeros_like(moment) if start is None else tf.cast(start, moment.dtype)
-    accelerated = solver == "fista"
+    if solver != "active_set" or not isinstance(penalty, L1):
+        codes = tf.zeros_like(moment) if start is None else tf.cast(start, moment.dtype)
+        accelerated = solver != "ista"
+        return Solution(
+            *proximal_gradient(gram, moment, energy, penalty, accelerated, tolerance, max_iterations, codes)
+        )
+    batch = tf.shape(energy)
 
-    def iterate(codes, point, momentum):
-        following = penalty.prox(point + step * (moment - product(gram, point)), step)
-        if not accelerated:
-            return following, following, momentum
-        back = tf.reduce_sum((point - following) * (following - codes), axis=-1, keepdims=True) > 0
-        momentum = tf.where(back, tf.ones_like(momentum), momentum)
-        after = (1 + tf.sqrt(1 + 4 * momentum**2)) / 2
-        return following, following + (momentum - 1) / after * (following - codes), after
+    def make(ridge):
+        matrix = gram if gram.shape.rank == 2 else _flat(gram, batch, 2)
+        return Grams(matrix, _flat(moment, batch), tf.reshape(energy, [-1]), ridge)
 
-    def body(iteration, codes, point, momentum, gap):
-        for _ in range(_CHECK_EVERY):
-            codes, point, momentum = iterate(codes, point, momentum)
-        return iteration + _CHECK_EVERY, codes, point, momentum, _gap(gram, moment, energy, penalty, codes)
+    return _solve_flat(make, batch, moment.dtype, penalty, tolerance, max_iterations, start)
 
-    iteration, codes, _, _, gap = tf.while_loop(
-        lambda iteration, codes, point, momentum, gap: (
-            (iteration < max_iterations) & tf.reduce_any(gap > tolerance)
-        ),
-        body,
-        (
-            tf.constant(0),
-            codes,
-            codes,
-            tf.ones_like(moment[..., :1]),
-            tf.fill(tf.shape(energy), energy.dtype.max),
-        ),
+
+def _solve_flat(make, batch, dtype, penalty, tolerance, max_iterations, start) -> Solution:
+    """Return the solution of lassos whose dimensions of batch are made one."""
+    ridge, lasso = penalty.split()
+    strength, ridge = (
+        _flat(tf.reshape(x, [1]) if x.shape.rank == 0 else x, batch)
+        for x in (in_dtype(lasso.strength, dtype), in_dtype(ridge, dtype))
     )
-    return Solution(codes, gap, iteration)
+    start = None if start is None else _flat(tf.cast(start, dtype), batch)
+    codes, gap, iterations = active_set(
+        make(ridge), strength, lasso.nonnegative, tolerance, max_iterations, start
+    )
+    codes = tf.raw_ops.PreventGradient(input=codes, message="See `lasso` for gradients of solutions.")
+    shape = tf.concat([batch, tf.shape(codes)[-1:]], 0)
+    return Solution(tf.reshape(codes, shape), tf.reshape(gap, batch), iterations)
 
 
-def product(gram, codes):
-    """Return G x, for one G or one each.
-
-    Args:
-        gram: `(..., K, K)` or `(K, K)`.
-        codes: `(..., K)`.
-    """
-    return tf.tensordot(codes, gram, 1) if gram.shape.rank == 2 else tf.linalg.matvec(gram, codes)
-
-
-def _gap(gram, moment, energy, penalty, codes):
-    """Return the relative duality gap: the residual, scaled down until it is feasible, is the dual point."""
-    image = product(gram, codes)
-    correlation = moment - image
-    if not penalty.is_convex:
-        largest = tf.reduce_max(tf.abs(moment), axis=-1)
-        return tf.math.divide_no_nan(penalty.subgradient_distance(codes, -correlation), largest)
-    fit = tf.reduce_sum(codes * moment, axis=-1)
-    squares = tf.nn.relu(energy - 2 * fit + tf.reduce_sum(codes * image, axis=-1))
-    scale = 1 / tf.maximum(penalty.dual_norm(correlation), 1)
-    scale = tf.minimum(scale, tf.nn.relu(tf.math.divide_no_nan(energy - fit, squares)))
-    dual = scale * (energy - fit) - scale**2 * squares / 2
-    return tf.math.divide_no_nan(squares / 2 + penalty.value(codes) - dual, energy / 2)
-
-
-def largest_eigenvalue(gram, iterations: int = 30):
-    """Return an upper bound of the largest eigenvalue: 2 % above a power iteration's, or the largest row sum if lower."""
-    vector = tf.reduce_sum(tf.abs(gram), axis=-1)
-    bound = tf.reduce_max(vector, axis=-1)
-    for _ in range(iterations):
-        vector = tf.math.l2_normalize(tf.linalg.matvec(gram, vector), axis=-1, epsilon=1e-30)
-    power = tf.norm(tf.linalg.matvec(gram, vector), axis=-1)
-    return tf.maximum(tf.minimum(1.02 * power, bound), bound * 1e-6 + 1e-30)
+def _flat(x, batch, last: int = 1):
+    """Return a tensor with all dimensions before the `last` ones broadcast to the batch and made one, its size static if known."""
+    full = tf.broadcast_to(x, tf.concat([batch, tf.shape(x)[-last:]], 0))
+    return tf.reshape(full, tf.concat([[tf.reduce_prod(batch)], tf.shape(x)[-last:]], 0))
