@@ -92,7 +92,14 @@ def accuracy(rows: int, noise_db, condition, train, steps: int, tries: int) -> l
     def report(method, code, started, **more):
         taken = round(time.perf_counter() - started, 1)
         errors = [round(float(sparse.decibels(codes, truth)), 1) for codes in code(test)]
-        row = {**problem, "method": method, "nmse_db": errors[-1], "seconds": taken, **more, "by_layer": errors}
+        row = {
+            **problem,
+            "method": method,
+            "nmse_db": errors[-1],
+            "seconds": taken,
+            **more,
+            "by_layer": errors,
+        }
         table.append(row)
         print(json.dumps(table[-1]), flush=True)
 
@@ -100,7 +107,9 @@ def accuracy(rows: int, noise_db, condition, train, steps: int, tries: int) -> l
         started = time.perf_counter()
         strength = min(
             np.logspace(-3, 0.5, 30),
-            key=lambda p, solver=solver: float(sparse.decibels(truncated(design, values, p, solver)[-1], codes)),
+            key=lambda p, solver=solver: float(
+                sparse.decibels(truncated(design, values, p, solver)[-1], codes)
+            ),
         )
         report(solver, lambda y, p=strength, s=solver: truncated(design, y, p, s), started, penalty=strength)
     started = time.perf_counter()
