@@ -9,7 +9,7 @@ demo: .venv/demo.stamp
 	$(BIN)/python examples/01_demo.py --output demo_output
 
 test: .venv/test.stamp
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2
 
 lint: .venv/test.stamp
 	$(BIN)/ruff check .

@@ -7,7 +7,7 @@ import numpy as np
 
 from nbeats_basis.calendars import length, season_length
 from nbeats_basis.checks import DataWarning
-from nbeats_basis.heads import StudentT
+from nbeats_basis.heads import Head, StudentT
 from nbeats_basis.model import NBeats
 from nbeats_basis.observations import IrregularWindows
 from nbeats_basis.panel import Panel
@@ -16,6 +16,7 @@ from nbeats_basis.training import Training
 from nbeats_basis.windows import Windows
 
 _EMPTIED = 1 / 64  # share of training windows whose history is hidden
+_RELATIVE = 0.1  # typical spread over typical level above which changes are seen relative to the level
 _FEW = 0.01  # share of zeros below which percentages of a panel make sense
 
 
@@ -27,6 +28,17 @@ def default_head(panel: Panel) -> StudentT:
     """
     sizes = np.all(panel.values >= 0) and np.mean(panel.values == 0) <= _FEW
     return StudentT("mape" if sizes and panel.calendar.freq is not None else "likelihood")
+
+
+def default_scaling(panel: Panel, head: Head) -> str:
+    """Return "level" for a head of percentages where the data vary by percentages that matter, "std" for all others.
+
+    Args:
+        panel: the series.
+        head: of the network.
+    """
+    level, spread = panel.typical()
+    return "level" if head.is_relative and spread >= _RELATIVE * abs(level) else "std"
 
 
 def make_network(params: dict, panel: Panel) -> NBeats:
@@ -60,7 +72,7 @@ def make_network(params: dict, panel: Panel) -> NBeats:
         lookback,
         head=head,
         members=params["members"],
-        scaling=params["scaling"] or ("level" if head.is_relative else "std"),
+        scaling=params["scaling"] or default_scaling(panel, head),
         seed=params["seed"],
         encoder="regression" if irregular else "window",
         spacing=panel.spacing() if irregular else None,

@@ -8,7 +8,7 @@ import pandas as pd
 from nbeats_basis import export as saved_model
 from nbeats_basis import plotting
 from nbeats_basis.atoms import to_frame
-from nbeats_basis.checks import DataError, NotFittedError, check_int, check_quantiles, quantile_columns
+from nbeats_basis.checks import NotFittedError, check_int, check_quantiles, quantile_columns
 from nbeats_basis.model import NBeats
 from nbeats_basis.panel import Panel
 from nbeats_basis.prediction import Predictor
@@ -120,9 +120,9 @@ class Fitted:
         )
 
     def atoms(self, df: pd.DataFrame | None = None) -> pd.DataFrame:
-        """Return the functions that each stack sees at the end of each series, those of amplitude 0 left out.
+        """Return the functions that each stack sees in the window that ends each series, those of amplitude 0 left out.
 
-        An oscillation is A e^{-d t} cos(2 pi f t + phi), t counted from the series' last observation: columns `frequency` and
+        An oscillation is A e^{-d t} cos(2 pi f t + phi), t counted from the series' last observation, before which their basis must start: columns `frequency` and
         `decay` per step or `time_unit`, `amplitude` in units of y, `phase` in radians. Of other functions `amplitude` is the
         coefficient and the rest NaN. `member`, `block` and `atom` number the network, its stack's block and the function.
 
@@ -210,13 +210,7 @@ class Fitted:
         self._check_fitted()
         if df is None:
             return self._panel
-        panel = Panel.from_frame(df, self._columns, self.freq_, self.time_unit)
-        if self.freq_ is None and panel.calendar.time_unit != self._panel.calendar.time_unit:
-            kinds = ["numbers" if p.calendar.time_unit is None else "stamps" for p in (self._panel, panel)]
-            raise DataError(
-                f"`{self._columns.time}` holds {kinds[1]}, but the forecaster was fitted to {kinds[0]}. Convert the column."
-            )
-        return panel
+        return self._panel.of_kind(df, self.time_unit)
 
     def _some(self, df: pd.DataFrame | None, ids: Sequence | None) -> pd.DataFrame:
         """Return the last part of the history of a few series."""

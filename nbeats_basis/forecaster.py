@@ -40,8 +40,8 @@ class Forecaster(Fitted):
             and `heads.StudentT()` elsewhere. Defaults to None.
         members: networks in the ensemble. Defaults to 4.
         training: a `Training`; None for its defaults. Defaults to None.
-        scaling: "std", "level", "panel" or "none", see `NBeats`; None for "level" with a head that learns from percentages and
-            "std" with any other. Defaults to None.
+        scaling: "std", "level", "panel" or "none", see `NBeats`; None for "level" with a head that learns from percentages where
+            the typical standard deviation is at least a tenth of the typical value, and "std" elsewhere. Defaults to None.
         seed: equal seeds give equal forecasts on one machine. Defaults to 0.
         time_unit: unit of numbers that stand for irregular times of stamps, and of slopes: "W", "D", "h", "min", "s",
             "ms", "us" or "ns". Defaults to "D".

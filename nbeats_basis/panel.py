@@ -106,6 +106,24 @@ class Panel:
         values = frame["y"].to_numpy("float64")[observed]
         return cls(np.asarray(ids), values, steps, offsets, starts, calendar, columns)
 
+    def of_kind(self, df: pd.DataFrame, time_unit: str = "D") -> "Panel":
+        """Return the panel of another frame on this one's calendar.
+
+        Args:
+            df: as for `from_frame`, of the same columns.
+            time_unit: as for `from_frame`. Defaults to "D".
+
+        Raises:
+            DataError: the frame cannot be used, or its irregular times are numbers where these are stamps, or the reverse.
+        """
+        panel = Panel.from_frame(df, self.columns, self.calendar.freq, time_unit)
+        if self.calendar.freq is None and panel.calendar.time_unit != self.calendar.time_unit:
+            kinds = ["numbers" if p.calendar.time_unit is None else "stamps" for p in (self, panel)]
+            raise DataError(
+                f"`{self.columns.time}` holds {kinds[1]}, but the forecaster was fitted to {kinds[0]}. Convert the column."
+            )
+        return panel
+
     @property
     def num_series(self) -> int:
         """S, the number of series."""

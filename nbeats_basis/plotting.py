@@ -65,7 +65,9 @@ def plot_components(components: pd.DataFrame, columns: Columns, alias: str):
 
 
 def plot_atoms(atoms: pd.DataFrame, columns: Columns, span: tuple[float, float], unit: str):
-    """Draw each series' oscillations as lines at their frequencies, darker where larger; return the matplotlib figure.
+    """Draw each series' oscillations as lines at their frequencies; return the matplotlib figure.
+
+    The darkness is the amplitude, in units of the largest at the last observation.
 
     Args:
         atoms: of `Forecaster.atoms`; functions that are no oscillations are not drawn.
@@ -76,7 +78,7 @@ def plot_atoms(atoms: pd.DataFrame, columns: Columns, span: tuple[float, float],
     waves = atoms[atoms["frequency"] > 0]
     if waves.empty:
         raise ValueError(
-            "No stack sees an oscillation: `plot_atoms` needs a basis of oscillations, such as Fourier."
+            "No stack sees an oscillation: `plot_atoms` needs a basis of oscillations, such as Fourier, and series that vary."
         )
     figure, axes = _panels(waves[columns.id].unique(), 1)
     from matplotlib.collections import LineCollection
@@ -85,11 +87,12 @@ def plot_atoms(atoms: pd.DataFrame, columns: Columns, span: tuple[float, float],
     for name, ax in axes.items():
         part = waves[waves[columns.id] == name]
         sizes = part.groupby(["frequency", "decay"])["amplitude"].sum().reset_index()
-        sizes = sizes.amplitude.to_numpy() * np.exp(-sizes.decay.to_numpy() * times[:, None]), sizes.frequency
-        for size, frequency in zip(sizes[0].T, sizes[1], strict=True):
+        logs = np.log(sizes["amplitude"].to_numpy()) - sizes["decay"].to_numpy() * times[1:, None]
+        shades = np.exp(np.minimum(logs - np.log(sizes["amplitude"].max()), 0))
+        for shade, frequency in zip(shades.T, sizes["frequency"], strict=True):
             ends = np.stack([times, np.full(201, frequency)], axis=-1)
             lines = LineCollection(np.stack([ends[:-1], ends[1:]], axis=1), lw=4, capstyle="butt")
-            lines.set(color="C0", alpha=size[1:] / sizes[0].max())
+            lines.set(color="C0", alpha=shade)
             ax[0].add_collection(lines)
         ax[0].axvline(0, color="0.25", lw=1, ls=":")
         ax[0].set(ylim=(0, 1.08 * waves["frequency"].max()), xlim=span, ylabel=f"cycles per {unit}")

@@ -90,7 +90,7 @@ class PursuitForecaster:
         """Return the forecasts of the horizon after each series' last observation, or those at the times of `at`.
 
         Intervals are those of `ContinuousOMP.deviation`, of a normal distribution: noise and errors of all parameters, given
-        that the number of oscillations is right.
+        that the number of oscillations is right. They are NaN for a series of a single observation.
 
         Args:
             df: new history, fitted here as `fit` does; None for that of `fit`. Defaults to None.
@@ -112,7 +112,7 @@ class PursuitForecaster:
             raise NotFittedError("This PursuitForecaster is not fitted yet. Call `fit` first.")
         levels, panel, pursuits = check_quantiles(level, quantiles), self._panel, self.pursuits_
         if df is not None:
-            panel = Panel.from_frame(df, panel.columns, panel.calendar.freq, self.time_unit)
+            panel = panel.of_kind(df, self.time_unit)
             pursuits = self._pursuits(panel, 0)
         frame, queries = self._asked(panel, at, spacing)
         answers = np.zeros((len(queries.windows), queries.times.shape[-1], 2))
@@ -120,7 +120,7 @@ class PursuitForecaster:
         for answer, s, since in zip(answers, series, times, strict=True):
             pursuit = pursuits[panel.ids[s]]
             answer[:, 0] = pursuit.predict(since)
-            answer[:, 1] = pursuit.deviation(since)
+            answer[:, 1] = pursuit.deviation(since) if panel.offsets[s + 1] - panel.offsets[s] > 1 else np.nan
         mean, deviation = queries.collect(answers).T
         frame[ALIAS] = mean
         for name, i in quantile_columns(level, quantiles):

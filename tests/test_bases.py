@@ -206,7 +206,9 @@ def test_learned_knots_are_those_of_fixed_splines(extrapolate):
         fixed = BSpline(knots=[-4, *knots[1:-1], 2], extrapolate=extrapolate)
         for order in range(5):
             expected = fixed.derivative(times, order).numpy()
-            close = np.isclose(times[:, None], knots).any(axis=1) & (order > 0)  # one side's or the other's
+            close = np.isclose(times[:, None], knots[1:-1]).any(axis=1) & (
+                order > 0
+            )  # one side's or the other's
             np.testing.assert_allclose(
                 learned.derivative(times, order).numpy()[~close], expected[~close], atol=1e-5 * 10**order
             )

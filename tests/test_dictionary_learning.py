@@ -296,3 +296,19 @@ def test_scales_and_knots_are_learned(rng, kind):
     if kind == "spline":  # factors on all distances have no common part
         found, moved = (x - x.mean() for x in (found, moved))
     assert np.abs(found - moved).mean() < 0.2 * np.abs(moved).mean()
+
+
+def test_missing_values_without_a_mask_are_named(rng):
+    values = rng.normal(size=(5, 8))
+    values[2, 3] = np.nan
+    with pytest.raises(ValueError, match="nan in signal 2 at point 3"):
+        fit_dictionary(far_basis(), np.arange(8.0), values, L1(0.1))
+
+
+def test_an_epoch_sees_every_signal(rng):
+    """Only the last of 300 signals needs the last point; batches of 256 do not leave it out."""
+    values = np.zeros((300, 6))
+    values[:, :5] = rng.normal(size=(300, 5))
+    values[-1] = [0, 0, 0, 0, 0, 9]
+    dictionary, _ = learn_dictionary(values, 12, strength=0.5, epochs=3, seed=2, start=np.ones((6, 12)))
+    assert np.abs(dictionary[5]).max() > 0.5

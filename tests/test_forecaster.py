@@ -50,6 +50,12 @@ def by_likelihood(panel):
     return quick_forecaster(head=nb.heads.StudentT()).fit(panel, verbose=0)
 
 
+@pytest.fixture(scope="module")
+def by_percentages(panel):
+    """A forecaster of sizes that vary much: all defaults."""
+    return quick_forecaster().fit(panel.assign(y=panel.y**3), verbose=0)
+
+
 def check_units(forecaster, panel, c, d):
     """Compare forecasts of c y + d with c times those of y, + d."""
     plain, changed = (
@@ -70,10 +76,10 @@ def test_forecasts_follow_any_change_of_units(by_likelihood, panel, c, d):
 
 @PROPERTY
 @given(c=st.floats(1e-5, 1e5))
-def test_forecasts_of_percentages_follow_factors(fitted, panel, c):
+def test_forecasts_of_percentages_follow_factors(by_percentages, panel, c):
     """Sizes are forecast by a head of percentages, which have no meaning once something is added."""
-    assert fitted.model.head.is_relative and fitted.model.scaling == "level"
-    check_units(fitted, panel, c, 0.0)
+    assert by_percentages.model.head.is_relative and by_percentages.model.scaling == "level"
+    check_units(by_percentages, panel.assign(y=panel.y**3), c, 0.0)
 
 
 @PROPERTY
@@ -185,23 +191,33 @@ def test_default_steps_grow_with_the_panel(panel):
     np.testing.assert_allclose(rates, [2e-3, 2e-3, 1e-3, 1e-3, 5e-4, 5e-4])
 
 
-def test_percentage_losses_scale_by_the_level(panel):
-    positive = panel.assign(y=panel.y + 100)
-    for head, scaling in [(nb.heads.Point("mape"), "level"), (nb.heads.Point(["smape", "mase"]), "std")]:
-        forecaster = quick_forecaster(head=head).fit(positive, verbose=0)
+def test_percentages_scale_by_the_level_where_it_varies(panel):
+    flat, panel = panel.assign(y=panel.y + 100), panel.assign(y=panel.y**3)
+    mape, mixed = nb.heads.Point("mape"), nb.heads.Point(["smape", "mase"])
+    for head, df, scaling in [(mape, panel, "level"), (mixed, panel, "std"), (mape, flat, "std")]:
+        forecaster = quick_forecaster(head=head).fit(df, verbose=0)
         assert forecaster.model.scaling == scaling
-    assert (
-        quick_forecaster(head=nb.heads.Point("mape"), scaling="std").fit(positive, verbose=0).model.scaling
-        == "std"
-    )
+    assert quick_forecaster(head=mape, scaling="std").fit(panel, verbose=0).model.scaling == "std"
+
+
+def test_small_changes_of_a_high_level_are_learned():
+    """Temperatures in kelvin: sizes, but their percentages say nothing; by default no worse than seasonal naive."""
+    rng = np.random.default_rng(0)
+    k = np.arange(120)
+    y = 290 + 10 * np.sin(2 * np.pi * k / 12 + np.arange(12)[:, None]) + 2 * rng.normal(size=(12, 120))
+    df = nb.synthetic.seasonal_panel(12, 120)[["unique_id", "ds"]].assign(y=y.ravel())
+    train, test = df[df.ds < 108], df[df.ds >= 108].reset_index(drop=True)
+    stacks = [nb.Trend(units=64), nb.Seasonality([12], units=64)]
+    table = nb.Forecaster(12, members=2, stacks=stacks, freq=1).fit(train, verbose=0).predict(level=[80])
+    naive = df[(df.ds >= 96) & (df.ds < 108)].y.to_numpy()
+    assert np.abs(table.NBeatsBasis - test.y).mean() < np.abs(naive - test.y).mean()
+    assert (table["NBeatsBasis-hi-80"] - table["NBeatsBasis-lo-80"]).mean() < 2 * 5.1  # of the noise: 5.1
 
 
 def test_level_scaling_follows_the_unit(panel):
-    positive = panel.assign(y=panel.y + 100)
     head = nb.heads.Point("mape")
     forecasts = [
-        quick_forecaster(head=head).fit(positive.assign(y=c * positive.y), verbose=0).predict().NBeatsBasis
-        / c
+        quick_forecaster(head=head).fit(panel.assign(y=c * panel.y**3), verbose=0).predict().NBeatsBasis / c
         for c in (1, 1e6)
     ]
     np.testing.assert_allclose(*forecasts, rtol=1e-4)

@@ -389,3 +389,14 @@ def test_bad_arguments_are_refused():
         sparse.GroupL1(1.0, groups=[0, 2])
     with pytest.raises(TypeError, match="MCP"):
         sparse.lasso(np.eye(2), np.ones(2), sparse.MCP(1.0))
+
+
+def test_no_signals_have_no_codes():
+    """Of known and unknown number, eagerly and in a graph."""
+    design = np.random.default_rng(0).normal(size=(30, 60))
+    found = sparse.solve(design, np.zeros((0, 30)), sparse.L1(0.1))
+    assert found.codes.shape == (0, 60) and found.iterations == 0
+    spec = tf.TensorSpec((None, 30), "float64")
+    code = tf.function(lambda values: sparse.solve(design, values, sparse.L1(0.1)).codes, input_signature=[spec])
+    assert code(np.zeros((0, 30))).shape == (0, 60)
+    assert code(np.ones((3, 30))).shape == (3, 60)

@@ -64,6 +64,8 @@ class BSpline(Basis):
         if len(self.knots) < 2 or not np.isfinite(self.knots).all() or np.diff(self.knots).min() <= 0:
             raise ValueError(f"`knots`, or the ends of `span`, must increase. Received: {self.knots}")
         self.learnable = bool(learnable)
+        if self.learnable and len(self.knots) < 3:
+            raise ValueError(f"`learnable` needs a knot inside the span. Received: knots={self.knots}")
         widths = np.diff(self.knots)
         pieces = np.stack(
             [_interval(np.asarray(self.knots), self.degree, i) for i in range(len(widths))], axis=1
@@ -79,7 +81,7 @@ class BSpline(Basis):
 
     @property
     def nodes(self) -> np.ndarray:
-        """Greville's nodes `(K,)`: with these as coefficients the sum of the splines is t itself."""
+        """Greville's nodes `(K,)` of the knots given, not of learned ones: with these as coefficients the sum of the splines is t itself."""
         padded = _padded(self.knots, self.degree)
         return np.stack([padded[k + 1 : k + 1 + self.degree].mean() for k in range(self.num_terms)])
 
@@ -119,7 +121,8 @@ class BSpline(Basis):
             tangent = _recursion(knots, first, last, self.degree, inside, 1)
             return values + (times - inside)[..., None] * tangent
         level = order and (order > 1 or self.extrapolate == "constant")
-        return values * ops.cast(inside == times, times.dtype)[..., None] if level else values
+        within = ops.logical_and(times >= first, times < last)
+        return values * ops.cast(within, times.dtype)[..., None] if level else values
 
     def evaluate(self, times, order: int):
         """Add up what each interval contributes on the way to t: a sum of increments, so that nothing cancels.

@@ -106,7 +106,10 @@ class Fourier(Basis):
     def oscillations(self) -> tuple:
         """Return all harmonics; none decays."""
         cosines = np.concatenate(
-            [2 * sum(self.harmonics[:i]) + np.arange(n) for i, n in enumerate(self.harmonics)]
+            [
+                np.zeros(0, int),
+                *(2 * sum(self.harmonics[:i]) + np.arange(n) for i, n in enumerate(self.harmonics)),
+            ]
         )
         rates = self._rates("float32")
         rates = rates if len(rates.shape) == 1 else rates[:, 0, 0]

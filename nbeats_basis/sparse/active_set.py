@@ -130,14 +130,19 @@ def active_set(
         codes, gap, iterations = _in_pieces(problems, strength, codes, *options)
     left = max_iterations - rounds * (_STEPS + _CONJUGATE)
     if left <= 0:
-        return codes, gap, tf.reduce_max(iterations)
+        return codes, gap, _most(iterations)
 
     def finish(problems, strength, codes):
         lasso = L1(strength, nonnegative)
         return proximal_gradient(*problems.normal(), lasso, True, tolerance, left, codes)
 
     codes, gap, more = _in_turns(finish, problems, strength, codes, gap, tolerance, 1, _AT_ONCE)
-    return codes, gap, tf.reduce_max(iterations + more)
+    return codes, gap, _most(iterations + more)
+
+
+def _most(iterations):
+    """Return the largest number, 0 of none."""
+    return tf.maximum(tf.reduce_max(iterations), 0)
 
 
 def _in_pieces(problems, strength, codes, *options):
@@ -146,8 +151,8 @@ def _in_pieces(problems, strength, codes, *options):
     streams = min(os.cpu_count() or 1, _MOST_STREAMS)
     size = -(-count // streams)
     size = min(_PIECE, size) if isinstance(count, int) else tf.clip_by_value(size, 1, _PIECE)
-    groups = -(-count // (size * streams))
-    firsts = tf.minimum(tf.range(groups * streams) * size, count - size)
+    groups = tf.maximum(-(-count // (size * streams)), 1)
+    firsts = tf.maximum(tf.minimum(tf.range(groups * streams) * size, count - size), 0)
     at_once = _PIECE if problems[0].shape.rank == 2 else _AT_ONCE
 
     def piece(first):

@@ -60,7 +60,9 @@ class ContinuousOMP:
     ):
         self.num_atoms = check_int("num_atoms", num_atoms, 0)
         self.noise = noise if noise is None else check_positive("noise", noise)
-        self.max_frequency = max_frequency and check_positive("max_frequency", max_frequency)
+        self.max_frequency = max_frequency
+        if max_frequency is not None:
+            check_positive("max_frequency", max_frequency)
         self.refined = bool(refined)
 
     def fit(self, times, values, mask=None) -> "ContinuousOMP":
@@ -106,7 +108,7 @@ class ContinuousOMP:
             ValueError: a series cannot be fitted; the message says which.
         """
         count = len(values)
-        if np.ndim(times[0]) == 0:
+        if count and np.ndim(times[0]) == 0:
             times = [times] * count
         for name, given in (("times", times), ("mask", mask)):
             if given is not None and len(given) != count:

@@ -70,7 +70,9 @@ def learn_dictionary(
     learner = (_Online if method == "online" else _Neural)(values, mask, strength, atoms)
     bar, history = keras.utils.Progbar(check_int("epochs", epochs), verbose=verbose, unit_name="epoch"), []
     for epoch in range(1, epochs + 1):
-        order = rng.permutation(len(values))[: len(values) // size * size].reshape(-1, size)
+        order = np.resize(
+            rng.permutation(len(values)), (-(-len(values) // size), size)
+        )  # the last is filled up
         mean, uses = learner.epoch(tf.constant(order), tf.constant(epoch, values.dtype))
         history.append(float(mean))
         bar.update(epoch, [("objective", history[-1])])
@@ -156,7 +158,7 @@ def fit_dictionary(
         `(steps,)`.
 
     Raises:
-        ValueError: numbers or shapes that do not fit, or a basis without trainable weights.
+        ValueError: numbers or shapes that do not fit, values not finite where observed, or a basis without trainable weights.
 
     Source: Mairal et al. 2010, section 4 (the gradient, by Danskin's theorem).
     """
@@ -166,6 +168,7 @@ def fit_dictionary(
             "`values` must be signals (N, L), `times` (L,) or (N, L). "
             f"Received: shapes {values.shape} and {times.shape}"
         )
+    values, mask = _checked(values, 1, mask)
     basis(times)
     if not basis.trainable_variables:
         raise ValueError(f"`basis` must have weights to train, such as learnable=True. Received: {basis!r}")
@@ -308,8 +311,10 @@ def _checked(values, num_atoms, mask):
             raise ValueError(f"`mask` must have the shape {values.shape} of `values`. Received: {mask.shape}")
         values[mask == 0] = 0
     if not np.isfinite(values).all():
-        row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
-        raise ValueError(f"`values` must be finite where observed. Received: {values[row]} in signal {row}")
+        row, point = np.argwhere(~np.isfinite(values))[0]
+        raise ValueError(
+            f"`values` must be finite where observed. Received: {values[row, point]} in signal {row} at point {point}"
+        )
     return values, mask
 
 

@@ -105,7 +105,7 @@ def support_threshold(codes, threshold, share, size=None):
     shrunk = soft_threshold(codes, threshold, size)
     size = tf.stop_gradient(tf.abs(codes) if size is None else size)
     exempt = tf.cast(tf.round(in_dtype(share, size.dtype) * codes.shape[-1]), "int32")
-    bound = _kth_largest(size, tf.broadcast_to(exempt, tf.shape(size)[:-1]))
+    bound = tf.cast(_kth_largest(size, tf.broadcast_to(exempt, tf.shape(size)[:-1])), size.dtype)
     return tf.where((size >= bound[..., None]) & (size > threshold), codes, shrunk)
 
 
@@ -114,7 +114,8 @@ def _kth_largest(sizes, k):
 
     The bits of such numbers, read as integers, are in their order: bisection finds all of them, and costs less than a sort.
     """
-    integer = tf.int32 if sizes.dtype == tf.float32 else tf.int64
+    sizes = sizes if sizes.dtype == tf.float64 else tf.cast(sizes, "float32")
+    integer = tf.int64 if sizes.dtype == tf.float64 else tf.int32
     bits = tf.bitcast(sizes, integer)
     low = tf.zeros_like(k, integer)
     high = tf.fill(tf.shape(k), tf.bitcast(tf.constant(np.inf, sizes.dtype), integer) + 1)
