@@ -67,17 +67,20 @@ def truncated(design, values, penalty, solver: str):
 def tune_hyperlista(rng, design, values, codes, tries: int, layers: int = LAYERS):
     """Return HyperLISTA with the best of random scalars, refined around the best so far."""
 
-    def make(c):
-        return sparse.HyperLISTA(layers, *map(float, c))
+    @tf.function(jit_compile=True)  # compiled once: the scalars are its inputs
+    def error(scalars):
+        layer = sparse.HyperLISTA(layers)
+        layer.thresholding, layer.momentum, layer.selection = tf.unstack(scalars)
+        return sparse.decibels(layer(values, design), codes)
 
     kept, least = np.array([0.07, 0.02, 60.0]), np.inf
     for k in range(tries):
         spread = 0.8 if k < tries // 2 else 0.2
         trial = kept * np.exp(spread * rng.normal(size=3)) if k else kept
-        error = float(sparse.decibels(tf.function(make(trial), jit_compile=True)(values, design), codes))
-        if error < least:
-            kept, least = trial, error
-    return make(kept)
+        found = float(error(tf.constant(trial, values.dtype)))
+        if found < least:
+            kept, least = trial, found
+    return sparse.HyperLISTA(layers, *map(float, kept))
 
 
 def accuracy(rows: int, noise_db, condition, train, steps: int, tries: int) -> list[dict]:
@@ -240,7 +243,7 @@ def race(problems: int, tries: int, longest: int, repeats: int = 7) -> list[dict
         step = 1 / tf.reshape(bound, [-1, 1])
         total = float(tf.reduce_sum(codes**2))
         reached = {}
-        for strength in np.float32(np.logspace(-6, -1, 11)):
+        for strength in np.float32(np.logspace(-5, -2, 4)):
             _, errors = fista(values, design, step, strength, longest, codes)
             decibels = 10 * np.log10(errors.numpy() / total)
             if decibels.min() <= target:

@@ -127,7 +127,10 @@ def active_set(
         at_once = strength.shape[0] if few else None
         codes, gap, iterations = _in_rounds(problems, strength, codes, *options, at_once)
     else:
-        codes, gap, iterations = _in_pieces(problems, strength, codes, *options)
+        none = codes, tf.zeros_like(strength[:, 0]), tf.zeros(shape[:1], tf.int32)
+        codes, gap, iterations = tf.cond(
+            shape[0] > 0, lambda: _in_pieces(problems, strength, codes, *options), lambda: none
+        )
     left = max_iterations - rounds * (_STEPS + _CONJUGATE)
     if left <= 0:
         return codes, gap, _most(iterations)
@@ -151,8 +154,8 @@ def _in_pieces(problems, strength, codes, *options):
     streams = min(os.cpu_count() or 1, _MOST_STREAMS)
     size = -(-count // streams)
     size = min(_PIECE, size) if isinstance(count, int) else tf.clip_by_value(size, 1, _PIECE)
-    groups = tf.maximum(-(-count // (size * streams)), 1)
-    firsts = tf.maximum(tf.minimum(tf.range(groups * streams) * size, count - size), 0)
+    groups = -(-count // (size * streams))
+    firsts = tf.minimum(tf.range(groups * streams) * size, count - size)
     at_once = _PIECE if problems[0].shape.rank == 2 else _AT_ONCE
 
     def piece(first):
