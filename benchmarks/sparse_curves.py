@@ -31,7 +31,8 @@ def draw(rows: dict) -> Figure:
     figure = Figure(figsize=(9, 4), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     for i, (name, row) in enumerate(rows.items()):
-        left.plot(range(1, 1 + len(row["by_layer"])), row["by_layer"], f"C{i}", label=name)
+        errors = row.get("by_layer") or [error for _, error in row["curve"]]  # of each stage's last layer
+        left.plot(range(1, 1 + len(errors)), errors, f"C{i}", label=name)
         if name in PUBLISHED:
             left.plot(16.4, PUBLISHED[name], f"C{i}<", markersize=7)
         if "curve" in row:
