@@ -212,8 +212,8 @@ def fista(values, design, step, strength, iterations, codes):
     shape = values.shape[0], design.shape[-1]
 
     def body(i, x, point, momentum, errors):
-        residual = values - sparse.unrolled.synthesise(design, point)
-        after = soft_threshold(point + step * sparse.unrolled.analyse(design, residual), step * strength)
+        residual = values - sparse.first_order.synthesise(design, point)
+        after = soft_threshold(point + step * sparse.first_order.correlate(design, residual), step * strength)
         following = (1 + tf.sqrt(1 + 4 * momentum**2)) / 2
         point = after + (momentum - 1) / following * (after - x)
         if codes is not None:
@@ -269,7 +269,7 @@ def race(problems: int, tries: int, longest: int, repeats: int = 7) -> list[dict
 
 
 def _synthesis(design, codes):
-    return sparse.unrolled.synthesise(design, codes)
+    return sparse.first_order.synthesise(design, codes)
 
 
 def main() -> None:

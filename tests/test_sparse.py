@@ -397,6 +397,8 @@ def test_no_signals_have_no_codes():
     found = sparse.solve(design, np.zeros((0, 30)), sparse.L1(0.1))
     assert found.codes.shape == (0, 60) and found.iterations == 0
     spec = tf.TensorSpec((None, 30), "float64")
-    code = tf.function(lambda values: sparse.solve(design, values, sparse.L1(0.1)).codes, input_signature=[spec])
+    code = tf.function(
+        lambda values: sparse.solve(design, values, sparse.L1(0.1)).codes, input_signature=[spec]
+    )
     assert code(np.zeros((0, 30))).shape == (0, 60)
     assert code(np.ones((3, 30))).shape == (3, 60)

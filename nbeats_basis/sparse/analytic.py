@@ -5,7 +5,8 @@ import numpy as np
 import tensorflow as tf
 
 from nbeats_basis.checks import check_between, check_positive
-from nbeats_basis.sparse.unrolled import SupportUnrolled, Unrolled, analyse, synthesise
+from nbeats_basis.sparse.first_order import correlate, synthesise
+from nbeats_basis.sparse.unrolled import SupportUnrolled, Unrolled
 
 
 def analytic_weight(design, mask=None, ridge: float = 1e-6):
@@ -85,7 +86,7 @@ class HyperLISTA(Unrolled):
         weight, inverse = analytic_weight(design, mask)
         overlap = tf.abs(tf.matmul(weight, design, transpose_a=True))
         coherence = tf.reduce_max(tf.linalg.set_diag(overlap, tf.zeros_like(overlap[..., 0])), axis=(-2, -1))
-        start = tf.reduce_sum(tf.abs(analyse(inverse, values)), axis=-1)
+        start = tf.reduce_sum(tf.abs(correlate(inverse, values)), axis=-1)
         return {
             "values": values,
             "design": design,
@@ -98,10 +99,10 @@ class HyperLISTA(Unrolled):
     def step(self, k, codes, previous, given, weights):
         """Return the next codes."""
         residual = given["values"] - synthesise(given["design"], codes)
-        left = tf.reduce_sum(tf.abs(analyse(given["inverse"], residual)), axis=-1)
+        left = tf.reduce_sum(tf.abs(correlate(given["inverse"], residual)), axis=-1)
         support = tf.math.count_nonzero(codes, axis=-1, dtype=codes.dtype)
         beta = (self.momentum * given["mu"] * support)[..., None]
-        moved = codes + analyse(given["weight"], residual) + beta * (codes - previous)
+        moved = codes + correlate(given["weight"], residual) + beta * (codes - previous)
         smallest = tf.cast(np.finfo(codes.dtype.name).tiny, codes.dtype)
         progress = tf.math.log(tf.maximum(given["start"], smallest) / tf.maximum(left, smallest))
         share = tf.clip_by_value(self.selection * progress / codes.shape[-1], 0.0, 1.0)

@@ -4,8 +4,8 @@ import numpy as np
 import tensorflow as tf
 
 from nbeats_basis.checks import check_int, check_positive
+from nbeats_basis.sparse.first_order import correlate, synthesise
 from nbeats_basis.sparse.proximal import in_dtype
-from nbeats_basis.sparse.unrolled import analyse, synthesise
 
 _HALVINGS = 30  # of a Newton step that overshoots
 
@@ -63,7 +63,7 @@ def entropic_code(
 
 def _codes(design, strength, prior, residual):
     """Return w = p exp(B' r / lambda)."""
-    return prior * tf.exp(analyse(design, residual) / strength)
+    return prior * tf.exp(correlate(design, residual) / strength)
 
 
 def _objective(design, values, strength, prior, residual):

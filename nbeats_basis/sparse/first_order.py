@@ -39,6 +39,20 @@ def correlate(design, values):
     return tf.squeeze(tf.matmul(values[..., None, :], design), -2)
 
 
+def synthesise(matrix, codes):
+    """Return A x `(..., L)`.
+
+    Args:
+        matrix: `(..., L, K)` or `(L, K)`.
+        codes: `(..., K)`.
+    """
+    return (
+        tf.tensordot(codes, matrix, [[-1], [1]])
+        if matrix.shape.rank == 2
+        else tf.linalg.matvec(matrix, codes)
+    )
+
+
 def product(gram, codes):
     """Return G x, for one G or one each.
 

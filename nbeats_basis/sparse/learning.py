@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from nbeats_basis.bases.base import Basis
 from nbeats_basis.checks import check_choice, check_int, check_positive
+from nbeats_basis.sparse.first_order import synthesise
 from nbeats_basis.sparse.penalties import L1, Penalty
 from nbeats_basis.sparse.solvers import solve
 
@@ -209,12 +210,7 @@ def objective(design, values, codes, penalty: Penalty, mask=None):
         penalty: as for `solve`.
         mask: `(..., L)`, 1 where observed; None for all. Defaults to None.
     """
-    fit = (
-        tf.tensordot(codes, design, [[-1], [1]])
-        if design.shape.rank == 2
-        else tf.linalg.matvec(design, codes)
-    )
-    left = values - fit
+    left = values - synthesise(design, codes)
     if mask is not None:
         left = tf.where(tf.cast(mask, "bool"), left, 0)
     return tf.reduce_sum(left**2, axis=-1) / 2 + penalty.value(codes)

@@ -6,34 +6,8 @@ import tensorflow as tf
 
 from nbeats_basis.checks import check_between, check_int, check_positive
 from nbeats_basis.members import MemberLayer
+from nbeats_basis.sparse.first_order import correlate, largest_eigenvalue, statistics, synthesise
 from nbeats_basis.sparse.proximal import pair_sizes, soft_threshold, support_threshold
-from nbeats_basis.sparse.solvers import largest_eigenvalue, statistics
-
-
-def analyse(matrix, residual):
-    """Return A' r `(..., K)`.
-
-    Args:
-        matrix: `(..., L, K)` or `(L, K)`.
-        residual: `(..., L)`.
-    """
-    if matrix.shape.rank == 2:
-        return tf.tensordot(residual, matrix, 1)
-    return tf.linalg.matvec(matrix, residual, transpose_a=True)
-
-
-def synthesise(matrix, codes):
-    """Return A x `(..., L)`.
-
-    Args:
-        matrix: `(..., L, K)` or `(L, K)`.
-        codes: `(..., K)`.
-    """
-    return (
-        tf.tensordot(codes, matrix, [[-1], [1]])
-        if matrix.shape.rank == 2
-        else tf.linalg.matvec(matrix, codes)
-    )
 
 
 class Unrolled(MemberLayer):
@@ -144,7 +118,7 @@ class Unrolled(MemberLayer):
             mask = tf.cast(mask, design.dtype)
             values, design = tf.where(mask > 0, values, 0), design * mask[..., None]
         given = self.prepare(values, design, mask)
-        codes = tf.zeros_like(analyse(design, values))
+        codes = tf.zeros_like(correlate(design, values))
         previous, all_codes = codes, []
         for k, weights in enumerate(self.layers[:depth]):
             weights = {name: self.aligned(weight, codes) for name, weight in weights.items()}
@@ -187,7 +161,7 @@ class Unrolled(MemberLayer):
             weights: of layer k.
         """
         residual = given["values"] - synthesise(given["design"], codes)
-        change = weights.get("step", 1.0) * analyse(self.weight(given, weights), residual)
+        change = weights.get("step", 1.0) * correlate(self.weight(given, weights), residual)
         return self.shrink(k, codes + change, weights["threshold"])
 
     def weight(self, given: dict, weights: dict):
@@ -291,7 +265,7 @@ class LISTA(LISTACP):
     def step(self, k, codes, previous, given, weights):
         """Return the next codes."""
         residual = given["values"] - synthesise(given["design"], codes)
-        moved = codes + analyse(given["weight"], residual) + analyse(weights["change"], given["values"])
+        moved = codes + correlate(given["weight"], residual) + correlate(weights["change"], given["values"])
         return self.shrink(k, moved + synthesise(weights["free"], codes), tf.nn.relu(weights["threshold"]))
 
 
@@ -366,8 +340,8 @@ class AdaLISTA(Unrolled):
 
     def step(self, k, codes, previous, given, weights):
         """Return the next codes."""
-        back = analyse(given["design"], synthesise(given["design"], codes))
-        forth = analyse(given["first"], given["values"])
+        back = correlate(given["design"], synthesise(given["design"], codes))
+        forth = correlate(given["first"], given["values"])
         return self.shrink(k, codes + weights["step"] * given["scale"] * (forth - back), weights["threshold"])
 
 
