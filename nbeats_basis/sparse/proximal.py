@@ -34,9 +34,11 @@ def pair_sizes(codes, partner):
         codes: `(..., K)`.
         partner: `(K,)` integers, the number of each code's partner, its own where it has none.
     """
-    other = tf.gather(codes, partner, axis=-1) * tf.constant(partner != np.arange(len(partner)), codes.dtype)
+    numbers = np.arange(len(partner))
+    other = tf.gather(codes, partner, axis=-1) * tf.constant(partner != numbers, codes.dtype)
     squares = codes**2 + other**2
-    return tf.where(squares > 0, tf.sqrt(tf.where(squares > 0, squares, 1)), 0)
+    sizes = tf.where(squares > 0, tf.sqrt(tf.where(squares > 0, squares, 1)), 0)
+    return tf.gather(sizes, np.minimum(numbers, partner), axis=-1)  # partners' are equal to the last bit
 
 
 def nonnegative_threshold(codes, threshold):
