@@ -9,16 +9,17 @@ import keras
 import pandas as pd
 
 from nbeats_basis import persistence
-from nbeats_basis.assembly import longest, make_network, make_windows, resolve
+from nbeats_basis.assembly import longest, make_network, resolve
 from nbeats_basis.calendars import check_freq
 from nbeats_basis.durations import one
 from nbeats_basis.ensemble import Ensemble
 from nbeats_basis.fitted import Fitted
+from nbeats_basis.fitting import find_steps, train
 from nbeats_basis.heads import Head
 from nbeats_basis.panel import Columns, Panel
 from nbeats_basis.presets import plan
 from nbeats_basis.stacks import Stack
-from nbeats_basis.training import Training, make_optimizer
+from nbeats_basis.training import Training
 
 # arguments that JSON holds as they are
 _PLAIN = ("horizon", "lookback", "freq", "members", "scaling", "seed", "time_unit", "preset")
@@ -146,35 +147,18 @@ class Forecaster(Fitted):
         window = max(longest(each["lookback"]) for each in plans)
         nets, history = [], {}
         for number, each in enumerate(plans):
+            if self.preset is not None and self.training is None:
+                each["training"] = find_steps(each, panel, window, val_size, verbose)
             net = make_network(each, panel, window)
             if verbose and len(plans) > 1:
                 print(f"network {number + 1} of {len(plans)}: {net.members} members of {net.component_names}")
-            log = self._train(net, panel, each["training"], val_size, callbacks, verbose)
+            log = train(net, panel, each["training"], val_size, callbacks, verbose)
             prefix = f"network{number}." if len(plans) > 1 else ""
             history |= {prefix + key: values for key, values in log.items()}
             nets.append(net)
         network = nets[0] if len(nets) == 1 else Ensemble(nets)
         self._set_fitted(network, panel, history, panel.spacing(), plans[0]["training"].max_points)
         return self
-
-    def _train(self, net, panel: Panel, training: Training, val_size, callbacks, verbose) -> dict:
-        """Train one network on the panel; return its log."""
-        windows = make_windows(panel, net, training, val_size)
-        steps_per_epoch, steps_per_execution = training.plan(windows.num_windows)
-        net.compile(
-            make_optimizer(training, training.epochs * steps_per_epoch, callbacks),
-            steps_per_execution=steps_per_execution,
-            jit_compile=training.jit_compile,
-        )
-        log = net.fit(
-            windows,
-            epochs=training.epochs,
-            steps_per_epoch=steps_per_epoch,
-            validation_data=windows.validation() if val_size else None,
-            callbacks=callbacks,
-            verbose=verbose,
-        )
-        return log.history
 
     def save(self, path: str) -> None:
         """Write a folder: `forecaster.json`, the weights, and the part of the history that forecasts and plots need.

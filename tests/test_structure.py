@@ -36,6 +36,7 @@ LAYERS = {  # a module imports only from modules of lower rank
     "export": 9,
     "assembly": 9,
     "presets": 9,
+    "fitting": 10,
     "atoms": 9,
     "prediction": 10,
     "persistence": 9,
