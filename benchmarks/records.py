@@ -20,7 +20,7 @@ def cpu() -> str:
 
 
 def about(versions: dict) -> dict:
-    """Return versions, machine, load and date.
+    """Return versions, machine, threads (of OMP_NUM_THREADS), load and date.
 
     Args:
         versions: of the packages measured, by name.
@@ -29,6 +29,7 @@ def about(versions: dict) -> dict:
         "versions": {**versions, "python": platform.python_version()},
         "cpu": cpu(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": os.environ.get("OMP_NUM_THREADS", "all"),
         "load": round(os.getloadavg()[0], 1),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }

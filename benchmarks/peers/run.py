@@ -109,7 +109,9 @@ def prophet(train: pd.DataFrame, at: pd.DataFrame, options) -> tuple[pd.DataFram
     begin = time.perf_counter()
     with Pool(2) as pool:
         forecasts = pool.map(_prophet, pairs, chunksize=8)
-    table = pd.concat([frame.assign(yhat=values) for (_, frame), values in zip(asked, forecasts, strict=True)])
+    table = pd.concat(
+        [frame.assign(yhat=values) for (_, frame), values in zip(asked, forecasts, strict=True)]
+    )
     return table, {"seconds": {"fit": time.perf_counter() - begin}, "prophet": package.__version__}
 
 
