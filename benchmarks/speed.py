@@ -70,7 +70,7 @@ class Shortest:
 
     def add(self, name: str, seconds: dict) -> None:
         """Take a measurement, `seconds` and `cpu_seconds`."""
-        known = self.seconds.setdefault(name, {key: np.inf for key in ("seconds", "cpu_seconds")})
+        known = self.seconds.setdefault(name, dict.fromkeys(("seconds", "cpu_seconds"), np.inf))
         known |= {key: min(known[key], seconds[key]) for key in known}
 
     def rows(self, work: dict[str, float], unit: str) -> dict:
