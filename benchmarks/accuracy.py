@@ -1,25 +1,36 @@
-"""Accuracy on the competitions' panels, beside seasonal naive: the default head, and the group's own metric as loss.
+"""Accuracy on the competitions' panels: this package by preset, peers in their own environment, and the naive references.
 
-Both use the same stacks, members and training; only `head` differs: the default Student-t, or `Point(metric)`.
-Zeros have no percentage and do not count in MAPE.
+Every result is kept in results/ and not measured again; tables.py makes tables of them. Settings are chosen on M1, or on the
+last horizon of the training parts (`--validate`); the test parts of M3 and Tourism are for final runs.
 
-python benchmarks/accuracy.py --dataset tourism            # official test split
-python benchmarks/accuracy.py --dataset tourism --validate # last horizon of the training part, for choosing
+python benchmarks/accuracy.py --dataset m1
+python benchmarks/accuracy.py --dataset tourism --validate --preset fast best
+python benchmarks/accuracy.py --dataset m3 --preset --peers ets dot --python benchmarks/peers/.venv/bin/python
 """
 
 import argparse
 import json
-import platform
+import subprocess
+import sys
+import tempfile
 import time
+from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 import tensorflow as tf
-from metrics import mape, seasonal_naive, smape
+from metrics import measures, naive2, owa, seasonal_naive
+from records import RESULTS, about, put, read
 
 import nbeats_basis as nb
 
 SEASONS = {"yearly": 1, "quarterly": 4, "monthly": 12, "other": 1}
+FREQUENCIES = {"yearly": "YS", "quarterly": "QS", "monthly": "MS", "other": 1}
+NAIVE = {"seasonal_naive": seasonal_naive, "naive2": naive2}
+PRESETS = ("default", "fast", "best")
+PEERS = ("nbeats", "nhits", "ets", "dot")
+KEY = ("group", "seed")
 
 
 def split(dataset: str, group: str, validate: bool):
@@ -35,46 +46,122 @@ def split(dataset: str, group: str, validate: bool):
     return train, test, horizon
 
 
-def run(dataset: str, group: str, validate: bool, seed: int) -> dict:
-    """Return the errors of one group and the wall times of fit and predict."""
-    train, test, horizon = split(dataset, group, validate)
+def stamped(frame: pd.DataFrame, freq) -> pd.DataFrame:
+    """Return the frame with stamps for its integers, so that the calendar tells the season."""
+    if not isinstance(freq, str):
+        return frame
+    stamps = pd.date_range("1900", periods=int(frame.ds.max()), freq=freq)
+    return frame.assign(ds=stamps[frame.ds - 1])
+
+
+def ours(train: pd.DataFrame, horizon: int, freq, preset: str, seed: int) -> tuple[np.ndarray, dict, dict]:
+    """Return this package's forecasts, the wall times of fit and predict, and versions."""
+    chosen = {} if preset == "default" else {"preset": preset}
+    forecaster = nb.Forecaster(horizon=horizon, freq=freq, seed=seed, **chosen)
+    frame = stamped(train, freq)
+    begin = time.perf_counter()
+    forecaster.fit(frame, verbose=0)
+    fitted = time.perf_counter()
+    forecast = forecaster.predict()["NBeatsBasis"].to_numpy()
+    seconds = {"fit": fitted - begin, "predict": time.perf_counter() - fitted}
+    return forecast, seconds, {m.__name__: m.__version__ for m in (nb, keras, tf, np)}
+
+
+def peer(train: pd.DataFrame, at: pd.DataFrame, name: str, season: int, options) -> tuple:
+    """Return a peer's forecasts, the wall times of its fit and predict, and versions."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [str(Path(folder) / file) for file in ("train.csv", "at.csv", "out.csv")]
+        train.to_csv(paths[0], index=False)
+        at.to_csv(paths[1], index=False)
+        script = str(Path(__file__).parent / "peers" / "run.py")
+        command = [options.python, script, name, *paths, "--freq", "1", "--season", str(season)]
+        done = subprocess.run(
+            [*command, "--seed", str(options.seed)], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise RuntimeError(done.stderr[-2000:])
+        said = json.loads(done.stdout.splitlines()[-1])
+        table = at.merge(pd.read_csv(paths[2]), on=["unique_id", "ds"], how="left")
+    return table.yhat.to_numpy(), said.pop("seconds"), said
+
+
+def run(dataset: str, group: str, model: str, options) -> dict:
+    """Return the record of one group and model."""
+    train, test, horizon = split(dataset, group, options.validate)
     season = SEASONS[group]
-    stacks = [nb.Trend(units=128), nb.Seasonality([season], units=128)] if season > 1 else None
-    measure = {"tourism": mape}.get(dataset, smape)
-    result = {
+    at = test[["unique_id", "ds"]]
+    before = about({})
+    if model in NAIVE:
+        begin = time.perf_counter()
+        forecast = NAIVE[model](train, horizon, season)
+        seconds, versions = {"fit": 0.0, "predict": time.perf_counter() - begin}, {"numpy": np.__version__}
+    elif model in PEERS:
+        forecast, seconds, versions = peer(train, at, model, season, options)
+    else:
+        forecast, seconds, versions = ours(train, horizon, FREQUENCIES[group], model, options.seed)
+    if len(forecast) != len(test) or not np.isfinite(forecast).all():
+        raise RuntimeError(f"{model} gave {np.isfinite(forecast).sum()} forecasts of {len(test)} asked for.")
+    errors = measures(train, test, forecast, season)
+    reference = measures(train, test, naive2(train, horizon, season), season)
+    return {
         "dataset": dataset,
         "group": group,
-        "split": "validation" if validate else "test",
-        "metric": measure.__name__,
+        "split": "validation" if options.validate else "test",
+        "model": model,
+        "seed": options.seed,
         "series": test.unique_id.nunique(),
-        "seed": seed,
+        "points": len(test),
+        **{name: round(value, 4) for name, value in errors.items()},
+        "owa": round(owa(errors, reference), 4),
+        **{f"{part}_seconds": round(spent, 2) for part, spent in seconds.items()},
+        **before,
+        "versions": {**versions, **before["versions"]},
     }
-    forecasts = {"seasonal_naive": seasonal_naive(train, horizon, season)}
-    for name, head in (("default", None), (measure.__name__, nb.heads.Point(measure.__name__))):
-        start = time.perf_counter()
-        forecaster = nb.Forecaster(horizon=horizon, freq=1, seed=seed, stacks=stacks, head=head)
-        predicted = forecaster.fit(train, verbose=0).predict()
-        result[f"seconds_{name}"] = round(time.perf_counter() - start, 1)
-        forecasts[f"head_{name}"] = predicted["NBeatsBasis"]
-    table = test.merge(predicted[["unique_id", "ds"]].assign(**forecasts), on=["unique_id", "ds"])
-    result |= {name: round(measure(table.y, table[name]), 2) for name in forecasts}
-    return result
 
 
-def main() -> None:
-    """Print one JSON line a group, the versions first."""
+def parse() -> argparse.Namespace:
+    """Return the command line's options."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--dataset", default="tourism", choices=list(nb.datasets.COMPETITIONS))
-    parser.add_argument("--group", default=None)
+    parser.add_argument("--dataset", default="m1", choices=list(nb.datasets.COMPETITIONS))
+    parser.add_argument("--group", nargs="+", default=None, help="groups of the data set; all if left out")
     parser.add_argument("--validate", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--preset", nargs="*", default=["default"], choices=PRESETS)
+    parser.add_argument("--peers", nargs="*", default=[], choices=PEERS)
+    parser.add_argument("--python", default=None, help="python of the peers' environment")
+    parser.add_argument("--again", action="store_true", help="measure what has been measured, too")
+    parser.add_argument("--results", type=Path, default=RESULTS / "accuracy")
     options = parser.parse_args()
-    versions = {m.__name__: m.__version__ for m in (nb, keras, tf, np)}
-    print(json.dumps({**versions, "python": platform.python_version(), "machine": platform.processor()}))
-    for group in [options.group] if options.group else nb.datasets.COMPETITIONS[options.dataset]:
-        print(json.dumps(run(options.dataset, group, options.validate, options.seed)), flush=True)
+    if options.peers and not options.python:
+        parser.error("--peers needs --python, the interpreter of the peers' environment")
+    return options
+
+
+def main() -> None:
+    """Measure what has not been measured yet; say how far it is."""
+    options = parse()
+    models = [*NAIVE, *options.preset, *options.peers]
+    groups = options.group or nb.datasets.COMPETITIONS[options.dataset]
+    wanted = [(group, model) for group in groups for model in models]
+    part = "validation" if options.validate else "test"
+    for number, (group, model) in enumerate(wanted, 1):
+        path = options.results / f"{options.dataset}-{part}-{model}.json"
+        known = [
+            r for r in read(path) if all(r[k] == v for k, v in zip(KEY, (group, options.seed), strict=True))
+        ]
+        how = "known"
+        if options.again or not known:
+            how = "measured"
+            known = [run(options.dataset, group, model, options)]
+            put(path, known[0], KEY)
+        shown = {k: known[0][k] for k in ("smape", "mape", "mase", "owa", "fit_seconds", "predict_seconds")}
+        print(
+            f"[{number}/{len(wanted)}] {options.dataset} {part} {group} {model}, {how}: {json.dumps(shown)}",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
 """Forecasts of peer packages, in their own environment: reads frames, writes a frame.
 
-python benchmarks/peers/run.py nbeats|prophet train.csv at.csv out.csv --season 12 --freq MS
+python benchmarks/peers/run.py nbeats|nhits|ets|dot|prophet train.csv at.csv out.csv --season 12 --freq MS
 
-`train.csv` holds unique_id, ds (stamps), y; `at.csv` the unique_id and ds to forecast; `out.csv` is `at.csv` with a column yhat.
+`train.csv` holds unique_id, ds (stamps, or integers with `--freq 1`), y; `at.csv` the unique_id and ds to forecast; `out.csv` is
+`at.csv` with a column yhat.
 """
 
 import argparse
 import json
 import logging
+import os
 import time
 from multiprocessing import Pool
 
@@ -17,38 +19,72 @@ import pandas as pd
 YEARLY = 10  # Prophet's own default of harmonics
 
 
-def nbeats(train: pd.DataFrame, at: pd.DataFrame, freq: str, season: int, steps: int) -> pd.DataFrame:
-    """Forecast by neuralforecast's interpretable N-BEATS, one network, three horizons of history, robust scaling."""
-    from neuralforecast import NeuralForecast
+def network(options, horizon: int):
+    """Return neuralforecast's interpretable N-BEATS or its N-HiTS: three horizons of history, robust scaling."""
     from neuralforecast.losses.pytorch import MAE
-    from neuralforecast.models import NBEATS
+    from neuralforecast.models import NBEATS, NHITS
 
-    last = train.groupby("unique_id").ds.max()
-    gap = [len(pd.date_range(last[i], d, freq=freq)) - 1 for i, d in at.groupby("unique_id").ds.max().items()]
-    horizon = int(max(gap))
-    model = NBEATS(
-        h=horizon,
-        input_size=3 * horizon,
-        stack_types=["trend", "seasonality"],
-        n_blocks=[3, 3],
-        mlp_units=[[256, 256], [256, 256]],
-        loss=MAE(),
-        max_steps=steps,
-        learning_rate=1e-3,
-        num_lr_decays=3,
-        windows_batch_size=1024,
-        batch_size=32,
-        scaler_type="robust",
-        start_padding_enabled=True,
-        random_seed=1,
-        enable_progress_bar=False,
-        logger=False,
-        enable_checkpointing=False,
-    )
-    peer = NeuralForecast(models=[model], freq=freq)
-    peer.fit(train)
-    table = peer.predict().rename(columns={"NBEATS": "yhat"})
-    return at.merge(table.reset_index(drop="unique_id" in table.columns), on=["unique_id", "ds"], how="left")
+    training = {
+        "h": horizon,
+        "input_size": 3 * horizon,
+        "loss": MAE(),
+        "max_steps": options.steps,
+        "learning_rate": 1e-3,
+        "num_lr_decays": 3,
+        "windows_batch_size": 1024,
+        "batch_size": 32,
+        "scaler_type": "robust",
+        "start_padding_enabled": True,
+        "random_seed": options.seed,
+        "enable_progress_bar": False,
+        "logger": False,
+        "enable_checkpointing": False,
+    }
+    if options.model == "nhits":
+        return NHITS(**training)
+    stacks = {"stack_types": ["trend", "seasonality"], "n_blocks": [3, 3], "mlp_units": [[256, 256]] * 2}
+    return NBEATS(**stacks, **training)
+
+
+def neural(train: pd.DataFrame, at: pd.DataFrame, options) -> tuple[pd.DataFrame, dict]:
+    """Forecast by one network of neuralforecast."""
+    import neuralforecast
+    import torch
+
+    model = network(options, horizon_of(train, at, options.freq))
+    package = neuralforecast.NeuralForecast(models=[model], freq=options.freq)
+    begin = time.perf_counter()
+    package.fit(train)
+    fitted = time.perf_counter()
+    table = package.predict()
+    seconds = {"fit": fitted - begin, "predict": time.perf_counter() - fitted}
+    table = table.reset_index(drop="unique_id" in table.columns).rename(columns={str(model): "yhat"})
+    versions = {m.__name__: m.__version__ for m in (neuralforecast, torch)}
+    return table, {"seconds": seconds, **versions}
+
+
+def statistical(train: pd.DataFrame, at: pd.DataFrame, options) -> tuple[pd.DataFrame, dict]:
+    """Forecast each series by statsforecast's AutoETS or DynamicOptimizedTheta, on all cores."""
+    import statsforecast
+    from statsforecast.models import AutoETS, DynamicOptimizedTheta
+
+    kind = AutoETS if options.model == "ets" else DynamicOptimizedTheta
+    model = kind(season_length=options.season, alias="yhat")
+    package = statsforecast.StatsForecast(models=[model], freq=options.freq, n_jobs=os.cpu_count())
+    begin = time.perf_counter()
+    package.fit(train)
+    fitted = time.perf_counter()
+    table = package.predict(h=horizon_of(train, at, options.freq))
+    seconds = {"fit": fitted - begin, "predict": time.perf_counter() - fitted}
+    return table, {"seconds": seconds, "statsforecast": statsforecast.__version__}
+
+
+def horizon_of(train: pd.DataFrame, at: pd.DataFrame, freq) -> int:
+    """Return the most steps that a series is asked for."""
+    last, asked = train.groupby("unique_id").ds.max(), at.groupby("unique_id").ds.max()
+    if isinstance(freq, int):
+        return int((asked - last).max()) // freq
+    return max(len(pd.date_range(last[name], stamp, freq=freq)) - 1 for name, stamp in asked.items())
 
 
 def _prophet(pair) -> np.ndarray:
@@ -63,14 +99,29 @@ def _prophet(pair) -> np.ndarray:
     return model.predict(at)["yhat"].to_numpy()
 
 
-def prophet(train: pd.DataFrame, at: pd.DataFrame, seasonal: bool) -> pd.DataFrame:
+def prophet(train: pd.DataFrame, at: pd.DataFrame, options) -> tuple[pd.DataFrame, dict]:
     """Forecast each series by Prophet with yearly seasonality, on two processes."""
+    import prophet as package
+
     groups = dict(list(train.groupby("unique_id")))
     asked = list(at.groupby("unique_id", sort=False))
-    pairs = [(groups[name][["ds", "y"]], frame[["ds"]], seasonal) for name, frame in asked]
+    pairs = [(groups[name][["ds", "y"]], frame[["ds"]], options.season > 1) for name, frame in asked]
+    begin = time.perf_counter()
     with Pool(2) as pool:
         forecasts = pool.map(_prophet, pairs, chunksize=8)
-    return pd.concat([frame.assign(yhat=values) for (_, frame), values in zip(asked, forecasts, strict=True)])
+    table = pd.concat(
+        [frame.assign(yhat=values) for (_, frame), values in zip(asked, forecasts, strict=True)]
+    )
+    return table, {"seconds": {"fit": time.perf_counter() - begin}, "prophet": package.__version__}
+
+
+PEERS = {
+    "nbeats": neural,
+    "nhits": neural,
+    "ets": statistical,
+    "dot": statistical,
+    "prophet": prophet,
+}
 
 
 def main() -> None:
@@ -78,29 +129,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("model", choices=["nbeats", "prophet"])
+    parser.add_argument("model", choices=list(PEERS))
     parser.add_argument("train")
     parser.add_argument("at")
     parser.add_argument("out")
     parser.add_argument("--freq", default="MS")
     parser.add_argument("--season", type=int, default=12)
     parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     for name in ("cmdstanpy", "prophet", "pytorch_lightning", "lightning.pytorch"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    train, at = (pd.read_csv(path, parse_dates=["ds"]) for path in (options.train, options.at))
-    begin = time.perf_counter()
-    if options.model == "nbeats":
-        import neuralforecast as peer
-
-        table = nbeats(train, at, options.freq, options.season, options.steps)
-    else:
-        import prophet as peer
-
-        table = prophet(train, at, options.season > 1)
-    seconds = time.perf_counter() - begin
-    table[["unique_id", "ds", "yhat"]].to_csv(options.out, index=False)
-    print(json.dumps({"seconds": round(seconds, 1), peer.__name__: peer.__version__}))
+    dates = ["ds"]
+    if options.freq.isdigit():
+        options.freq, dates = int(options.freq), False
+    train, at = (pd.read_csv(path, parse_dates=dates) for path in (options.train, options.at))
+    table, said = PEERS[options.model](train, at, options)
+    answer = at.merge(table[["unique_id", "ds", "yhat"]], on=["unique_id", "ds"], how="left")
+    answer.to_csv(options.out, index=False)
+    print(json.dumps(said))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,49 @@
+"""Results of benchmarks in JSON files: what was measured, by which versions, on which machine, when."""
+
+import datetime
+import json
+import os
+import platform
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def cpu() -> str:
+    """Return the processor's model as the system names it."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def about(versions: dict) -> dict:
+    """Return versions, machine, threads (of OMP_NUM_THREADS), load and date.
+
+    Args:
+        versions: of the packages measured, by name.
+    """
+    return {
+        "versions": {**versions, "python": platform.python_version()},
+        "cpu": cpu(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": os.environ.get("OMP_NUM_THREADS", "all"),
+        "load": round(os.getloadavg()[0], 1),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }
+
+
+def read(path: Path) -> list[dict]:
+    """Return the records of a file, none if it is not there."""
+    return json.loads(path.read_text()) if path.exists() else []
+
+
+def put(path: Path, record: dict, key: tuple[str, ...]) -> None:
+    """Write a record into a file, in place of the one whose values of `key` are the same."""
+    others = [r for r in read(path) if any(r[k] != record[k] for k in key)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".part")
+    beside.write_text(json.dumps([*others, record], indent=1) + "\n")
+    beside.replace(path)

@@ -1,0 +1,286 @@
+"""Speed beside neuralforecast's N-BEATS on the same cores: both are measured in turn, the other waiting.
+
+- train: training steps of the generic network (30 blocks of width 512, 1024 windows), and the matrix product's own rate;
+- fit: 16 small networks from a frame, ours together, the peer's one after another (two are fitted, sixteen extrapolated);
+- reach: error and time of a fit on the months of Tourism and M3, last horizon of the training part;
+- predict: 10,000 series of 120 months in a frame, 18 months ahead; imports and first calls apart.
+
+Seconds are the shortest of the rounds. CPU seconds add up over the cores; where other work shares them, compare these, with
+one thread each (`OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1`).
+
+python benchmarks/speed.py train predict --python benchmarks/peers/.venv/bin/python
+"""
+
+import argparse
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import accuracy
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from records import RESULTS, about, put
+
+import nbeats_basis as nb
+from nbeats_basis.panel import Columns, Panel
+from nbeats_basis.windows import Windows
+
+HORIZON, BATCH, MEMBERS, SERIES = 18, 1024, 16, 10_000
+GENERIC = {"horizon": HORIZON, "lookback": 90, "blocks": 30, "units": 512}
+VARIANTS = ("float32", "bfloat16", "compiled float32", "compiled bfloat16")
+BATCHES = (32, 256, 1024, 4096)  # of the peer's predictions; 32 is its default
+EPOCHS = 5
+
+
+class Peer:
+    """The peer's process in its own environment, which answers one task at a time."""
+
+    def __init__(self, python: str):
+        script = str(Path(__file__).parent / "peers" / "worker.py")
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        self.process = subprocess.Popen([python, script], text=True, **pipes)
+
+    def __call__(self, task: str, **arguments) -> dict:
+        """Return the answer to a task."""
+        self.process.stdin.write(json.dumps({"task": task, **arguments}) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"The peer's process ended at {task} {arguments}.")
+        return json.loads(answer)
+
+    def close(self) -> None:
+        """End the process."""
+        self.process.kill()
+        self.process.wait()
+
+
+class Shortest:
+    """The shortest wall and CPU seconds of each thing measured, and the rates that follow."""
+
+    def __init__(self):
+        self.seconds: dict[str, dict] = {}
+
+    def add(self, name: str, seconds: dict) -> None:
+        """Take a measurement, `seconds` and `cpu_seconds`."""
+        known = self.seconds.setdefault(name, dict.fromkeys(("seconds", "cpu_seconds"), np.inf))
+        known |= {key: min(known[key], seconds[key]) for key in known}
+
+    def rows(self, work: dict[str, float], unit: str) -> dict:
+        """Return seconds and rates by name.
+
+        Args:
+            work: how much is done in these seconds, by name.
+            unit: of the work.
+        """
+        rows = {}
+        for name, seconds in self.seconds.items():
+            rates = {
+                f"{unit}/s": work[name] / seconds["seconds"],
+                f"{unit}/CPU s": work[name] / seconds["cpu_seconds"],
+            }
+            rows[name] = {key: float(f"{value:.4g}") for key, value in (seconds | rates).items()}
+        return rows
+
+
+def clock() -> tuple[float, float]:
+    """Return wall time, and the process's time on all cores."""
+    return time.perf_counter(), time.process_time()
+
+
+def timed(function, *args, **kwargs) -> dict:
+    """Return the seconds of a call."""
+    begin = clock()
+    function(*args, **kwargs)
+    return dict(zip(("seconds", "cpu_seconds"), np.subtract(clock(), begin).tolist(), strict=True))
+
+
+def months(num_series: int, length: int) -> pd.DataFrame:
+    """Return seasonal series of months."""
+    frame = nb.synthetic.seasonal_panel(num_series, length, seed=0)[["unique_id", "ds", "y"]]
+    return frame.assign(ds=pd.date_range("2000", periods=length, freq="MS")[frame.ds - frame.ds.min()])
+
+
+def product(rows: int, size: int, dtype: str):
+    """Return a function of matrix products, each `(rows, size)` by `(size, size)`, and its GFLOP."""
+    start = tf.cast(tf.random.normal((rows, size)), dtype)
+    factor = tf.cast(tf.random.normal((size, size), stddev=size**-0.5), dtype)
+    repeats = max(2, int(5e10 / (2 * rows * size**2)))
+
+    @tf.function
+    def multiply():
+        value = start
+        for _ in tf.range(repeats):
+            value = tf.matmul(value, factor)
+        return value[0, 0]
+
+    return lambda: multiply().numpy(), 2e-9 * rows * size**2 * repeats
+
+
+def generic_trainer(steps: int):
+    """Return a function that trains the paper's generic network by `fit`, and its number of weights in products."""
+    net = nb.NBeats.generic(GENERIC["horizon"], GENERIC["lookback"], scaling="std")
+    net.compile(keras.optimizers.Adam(1e-3), steps_per_execution=steps)
+    windows = Windows(Panel.from_frame(months(200, 240), Columns(), "MS"), net.window, HORIZON, BATCH)
+    weights = sum(int(np.prod(v.shape)) for v in net.trainable_variables if len(v.shape) == 3)
+    return lambda: net.fit(windows, steps_per_epoch=steps, verbose=0), weights
+
+
+def train(peer: Peer, options) -> dict:
+    """Return rates of training steps, and of matrix products, in GFLOP: 6 x windows x weights a step."""
+    calls = {
+        "product 1024 x 512 x 512": product(BATCH, 512, "float32"),
+        "product 4096 x 4096 x 4096": product(4096, 4096, "float32"),
+        "product 4096 x 4096 x 4096, bfloat16": product(4096, 4096, "bfloat16"),
+    }
+    trainer, weights = generic_trainer(options.steps)
+    calls["nbeats_basis float32"] = trainer, 6e-9 * BATCH * weights * options.steps
+    work = {name: flop for name, (_, flop) in calls.items()}
+    shortest = Shortest()
+    for turn in range(options.rounds + 1):  # the first compiles
+        now = {name: timed(call) for name, (call, _) in calls.items()}
+        for variant in options.variants:
+            name = f"neuralforecast {variant}"
+            now[name] = peer("train", variant=variant, steps=options.steps, batch=BATCH, shape=GENERIC)
+            work[name] = 6e-9 * BATCH * now[name]["weights"] * options.steps
+        for name, seconds in now.items() if turn else ():
+            shortest.add(name, seconds)
+        print(f"train: round {turn} of {options.rounds}", file=sys.stderr, flush=True)
+    return {**GENERIC, "batch": BATCH, "steps": options.steps, "rows": shortest.rows(work, "GFLOP")}
+
+
+class Epochs(keras.callbacks.Callback):
+    """Remembers when each epoch ended."""
+
+    def __init__(self):
+        super().__init__()
+        self.ends: list[tuple] = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Take the time."""
+        self.ends.append(clock())
+
+
+def fit(peer: Peer, options) -> dict:
+    """Return windows a second of sixteen small networks: of whole fits, and of steps once all is compiled."""
+    frame, shortest, work = months(200, 120), Shortest(), {}
+    training = nb.Training(steps=options.fit_steps, batch_size=options.batch, epochs=EPOCHS)
+    per_epoch = training.plan(10**9)[0]
+    windows = MEMBERS * options.batch * options.fit_steps
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "frame.csv")
+        frame.to_csv(path, index=False)
+        for units in options.units:
+            stacks = [nb.Trend(units=units), nb.Seasonality([12], units=units)]
+            ours = nb.Forecaster(HORIZON, 4 * HORIZON, "MS", stacks, nb.heads.Point(), MEMBERS, training)
+            epochs = Epochs()
+            whole = timed(ours.fit, frame, callbacks=[epochs], verbose=0)
+            steady = np.subtract(epochs.ends[-1], epochs.ends[0]) / ((EPOCHS - 1) * per_epoch)
+            shortest.add(f"nbeats_basis width {units}", whole)
+            shortest.add(f"nbeats_basis width {units}, steps", dict(zip(whole, steady, strict=True)))
+            arguments = {"path": path, "horizon": HORIZON, "units": units, "batch": options.batch}
+            for seed in (1, 2):
+                done = peer("fit", **arguments, steps=options.fit_steps, seed=seed)
+                for name, what in (("", "whole"), (", steps", "step")):
+                    seconds = {key: MEMBERS * value for key, value in done[what].items()}
+                    shortest.add(f"neuralforecast width {units}{name}", seconds)
+            for name in ("nbeats_basis", "neuralforecast"):
+                work[f"{name} width {units}"] = windows
+                work[f"{name} width {units}, steps"] = MEMBERS * options.batch
+            work[f"nbeats_basis width {units}"] = MEMBERS * options.batch * EPOCHS * per_epoch
+            print(f"fit: width {units}", file=sys.stderr, flush=True)
+    settings = {"members": MEMBERS, "batch": options.batch, "steps": options.fit_steps}
+    return {**settings, "rows": shortest.rows(work, "windows")}
+
+
+def reach(peer: Peer, options) -> dict:
+    """Return error and wall time of this package's fits and the peer's, on the last horizon of the training part."""
+    rows = {}
+    for dataset in ("tourism", "m3"):
+        measure = {"tourism": "mape"}.get(dataset, "smape")
+        for model in (*options.preset, "nbeats"):
+            asked = SimpleNamespace(validate=True, seed=1, python=options.python)
+            record = accuracy.run(dataset, "monthly", model, asked)
+            seconds = record["fit_seconds"] + record["predict_seconds"]
+            rows[f"{dataset} {model}"] = {
+                "measure": measure,
+                "error": record[measure],
+                "seconds": round(seconds, 1),
+            }
+    return {"rows": rows}
+
+
+def predict(peer: Peer, options) -> dict:
+    """Return series a second of forecasts from a frame, networks of width 256, and the seconds of first calls."""
+    frame, shortest, first = months(SERIES, 120), Shortest(), {}
+    few = frame[frame.unique_id.isin(frame.unique_id.unique()[:50])]
+    forecasters = {}
+    for count in (1, 4):
+        stacks = [nb.Trend(units=256), nb.Seasonality([12], units=256)]
+        training = nb.Training(steps=2, epochs=1)
+        ours = nb.Forecaster(HORIZON, 4 * HORIZON, "MS", stacks, nb.heads.Point(), count, training)
+        name = f"nbeats_basis, {count} networks"
+        forecasters[name] = ours.fit(few, verbose=0)
+        first[f"{name}, 50 series"] = timed(ours.predict, few)["seconds"]
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "frame.csv")
+        frame.to_csv(path, index=False)
+        for turn in range(options.rounds + 1):
+            now = {name: timed(each.predict, frame) for name, each in forecasters.items()}
+            for batch in options.batches:
+                arguments = {"path": path, "horizon": HORIZON, "units": 256, "batch": batch}
+                now[f"neuralforecast, 1 network, batch {batch}"] = peer("predict", **arguments)
+            for name, seconds in now.items():
+                if turn:
+                    shortest.add(name, seconds)
+                else:
+                    first[name] = seconds["seconds"]
+            print(f"predict: round {turn} of {options.rounds}", file=sys.stderr, flush=True)
+    command = [sys.executable, "-c", "import nbeats_basis"]
+    first["import nbeats_basis"] = timed(subprocess.run, command, check=True)["seconds"]
+    with contextlib.closing(Peer(options.python)) as fresh:
+        first["import neuralforecast"] = timed(fresh, "versions")["seconds"]
+    rows = shortest.rows(dict.fromkeys(shortest.seconds, SERIES), "series")
+    return {"series": SERIES, "rows": rows, "first_seconds": {k: round(v, 2) for k, v in first.items()}}
+
+
+TASKS = {"train": train, "fit": fit, "reach": reach, "predict": predict}
+
+
+def main() -> None:
+    """Measure, print and keep."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("tasks", nargs="+", choices=list(TASKS))
+    parser.add_argument("--python", required=True, help="python of the peers' environment")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=3, help="of a turn of `train`")
+    parser.add_argument("--variants", nargs="*", default=list(VARIANTS), help="of the peer in `train`")
+    parser.add_argument("--units", nargs="+", type=int, default=[128, 256], help="of the networks in `fit`")
+    parser.add_argument("--batch", type=int, default=BATCH, help="windows of a network's step in `fit`")
+    parser.add_argument(
+        "--batches", nargs="+", type=int, default=list(BATCHES), help="of the peer in `predict`"
+    )
+    parser.add_argument("--fit-steps", type=int, default=100)
+    parser.add_argument("--preset", nargs="+", default=["default"], help="of this package in `reach`")
+    parser.add_argument("--results", type=Path, default=RESULTS / "speed.json")
+    options = parser.parse_args()
+    with contextlib.closing(Peer(options.python)) as peer:
+        versions = peer("versions") | {m.__name__: m.__version__ for m in (nb, keras, tf, np)}
+        for task in options.tasks:
+            before = about(versions)
+            record = {"task": task, **TASKS[task](peer, options), **before}
+            print(json.dumps(record, indent=1), flush=True)
+            put(options.results, record, ("task", "threads"))
+
+
+if __name__ == "__main__":
+    main()
