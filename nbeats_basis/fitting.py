@@ -10,12 +10,12 @@ from nbeats_basis.assembly import make_network, make_windows
 from nbeats_basis.checks import DataError, DataWarning
 from nbeats_basis.model import NBeats
 from nbeats_basis.panel import Panel
-from nbeats_basis.training import Training, make_optimizer
+from nbeats_basis.training import MemberEarlyStopping, Training, make_optimizer
 
-_SEARCHED = 3  # members that search for the number of steps
 _PARTS = 4  # of the usual number of steps, the unit of the search
-_LONGEST = 4  # times the usual number of steps, where the search ends
-_PATIENCE = 6  # units without a smaller error
+_LONGEST = 12  # units, where the search ends
+_PATIENCE = 4  # units without a smaller error
+_AVERAGED = 3  # units of the least error of a lookback, to compare it by
 
 
 def train(
@@ -49,10 +49,11 @@ def train(
     return log.history
 
 
-def find_steps(plan: dict, panel: Panel, window: float, val_size=0, verbose="auto") -> Training:
-    """Return the training of the number of steps whose validation error is least; where nothing can be held out, the usual.
+def search(plan: dict, panel: Panel, window: float, val_size=0, verbose="auto") -> dict:
+    """Return the plan with the number of steps, and the half of several lookbacks, of the least validation error.
 
-    A few members train at one learning rate for up to four times the usual steps, and stop when they get no better.
+    One member a lookback trains at one learning rate for up to three times the usual steps, and stops when its mean error gets
+    no smaller. Where nothing can be held out the plan stays as it is.
 
     Args:
         plan: of `assembly.resolve`.
@@ -61,17 +62,20 @@ def find_steps(plan: dict, panel: Panel, window: float, val_size=0, verbose="aut
         val_size: steps or length of time held out at the end of each series, 0 for the horizon. Defaults to 0.
         verbose: as Keras'. Defaults to "auto".
     """
-    training, holdout = plan["training"], val_size or plan["horizon"]
-    net = make_network(plan | {"members": min(plan["members"], _SEARCHED)}, panel, window)
+    training, holdout, lookbacks = plan["training"], val_size or plan["horizon"], np.ravel(plan["lookback"])
+    net = make_network(plan | {"members": len(lookbacks)}, panel, window)
     constant = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate)
-    patience = keras.callbacks.EarlyStopping(patience=_PATIENCE)
+    patience, record = keras.callbacks.EarlyStopping(patience=_PATIENCE), MemberEarlyStopping(_LONGEST)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)
         try:
             per_epoch = training.plan(make_windows(panel, net, training, holdout).num_windows)[0]
             unit = max(1, training.epochs * per_epoch // _PARTS)
-            searched = replace(training, steps=_LONGEST * _PARTS * unit, epochs=_LONGEST * _PARTS)
-            log = train(net, panel, searched, holdout, [constant, patience], verbose)
+            longest = replace(training, steps=_LONGEST * unit, epochs=_LONGEST)
+            train(net, panel, longest, holdout, [constant, patience, record], verbose)
         except DataError:
-            return training
-    return replace(training, steps=unit * (1 + int(np.nanargmin(log["val_loss"]))))
+            return plan
+    least = np.sort(record.losses_, axis=0)[:_AVERAGED].mean(axis=0)
+    kept = np.sort(np.argsort(least, kind="stable")[: -(-len(lookbacks) // 2)])
+    steps = unit * (1 + int(np.nanargmin(record.losses_[:, kept].mean(axis=1))))
+    return plan | {"lookback": lookbacks[kept].tolist(), "training": replace(training, steps=steps)}

@@ -14,7 +14,7 @@ from nbeats_basis.calendars import check_freq
 from nbeats_basis.durations import one
 from nbeats_basis.ensemble import Ensemble
 from nbeats_basis.fitted import Fitted
-from nbeats_basis.fitting import find_steps, train
+from nbeats_basis.fitting import search, train
 from nbeats_basis.heads import Head
 from nbeats_basis.panel import Columns, Panel
 from nbeats_basis.presets import plan
@@ -148,7 +148,7 @@ class Forecaster(Fitted):
         nets, history = [], {}
         for number, each in enumerate(plans):
             if self.preset is not None and self.training is None:
-                each["training"] = find_steps(each, panel, window, val_size, verbose)
+                each = search(each, panel, window, val_size, verbose)
             net = make_network(each, panel, window)
             if verbose and len(plans) > 1:
                 print(f"network {number + 1} of {len(plans)}: {net.members} members of {net.component_names}")

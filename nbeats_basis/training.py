@@ -114,6 +114,7 @@ class MemberEarlyStopping(keras.callbacks.Callback):
 
     Attributes:
         best_epochs_: `(M,)`, the epoch of each member's weights, counted from 1; 0 for weights never trained.
+        losses_: `(epochs, M)`, each member's validation loss, summed over the windows.
 
     Example:
         >>> import nbeats_basis as nb
@@ -131,8 +132,8 @@ class MemberEarlyStopping(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         """Forget what an earlier training found."""
         self._weights = [np.array(v) for v in self.model.trainable_variables]
-        self._losses, self._waited = np.full(self.model.members, np.inf), 0
         self.best_epochs_ = np.zeros(self.model.members, int)
+        self.losses_ = np.empty((0, self.model.members))
 
     def on_test_begin(self, logs=None):
         """Start the sums of the members' losses."""
@@ -145,13 +146,12 @@ class MemberEarlyStopping(keras.callbacks.Callback):
                 "`MemberEarlyStopping` needs validation. Pass `val_size` to `fit`, such as the horizon."
             )
         losses = self.model.validation_losses.numpy()
-        better = losses < self._losses
-        self._losses = np.where(better, losses, self._losses)
-        self.best_epochs_[better] = epoch + 1
+        better = losses < np.min(self.losses_, axis=0, initial=np.inf)
+        self.losses_ = np.vstack([self.losses_, losses])
+        self.best_epochs_[better] = len(self.losses_)
         for kept, variable in zip(self._weights, self.model.trainable_variables, strict=True):
             kept[better] = np.array(variable)[better]
-        self._waited = 0 if better.any() else self._waited + 1
-        self.model.stop_training |= self._waited >= self.patience
+        self.model.stop_training |= len(self.losses_) - self.best_epochs_.max() >= self.patience
 
     def on_train_end(self, logs=None):
         """Restore each member's best weights."""
