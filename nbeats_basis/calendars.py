@@ -8,7 +8,7 @@ from pandas.tseries.offsets import Day, Tick
 from nbeats_basis.checks import check_int
 from nbeats_basis.durations import duration, one
 
-_BLOCK = 2**20  # rows looked at together
+_BLOCK = 2**18  # rows looked at together
 _SEASONS = {"MS": 12, "ME": 12, "BMS": 12, "BME": 12, "D": 7, "B": 5, "h": 24, "min": 60, "s": 60}
 
 
@@ -145,7 +145,7 @@ class Clock:
 
 
 def blocks(offsets: np.ndarray):
-    """Yield ranges of series of a million rows together, or of one that is longer.
+    """Yield ranges of series of up to 2^18 rows together, or of one that is longer.
 
     Args:
         offsets: `(S + 1,)`, rows of series s are offsets[s] to offsets[s + 1].

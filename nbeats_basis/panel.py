@@ -51,7 +51,8 @@ class Panel:
         times = frame.times if order is None else frame.times.iloc[order]
         values = values if order is None else values[order]
         observed = ~np.isnan(values)
-        counts = np.add.reduceat(observed, offsets[:-1], dtype="int64")
+        complete = observed.all()
+        counts = np.diff(offsets) if complete else np.add.reduceat(observed, offsets[:-1], dtype="int64")
         if (counts == 0).any():
             raise DataError(
                 f"`{columns.target}` of series {ids[counts.argmin()]!r} has no observed value "
@@ -61,7 +62,6 @@ class Panel:
             freq = _inferred(times, offsets, columns)
         calendar = Clock(time_unit, times) if freq is None else Calendar(freq, times)
         after = np.concatenate([[0], np.cumsum(counts)])  # rows of each series among those observed
-        complete = after[-1] == len(values)
         first = offsets[:-1] if complete else np.flatnonzero(observed)[after[:-1]]
         starts, steps, off = _number(times, offsets, first, calendar)
         what = f"is off the calendar freq={freq!r}"
@@ -132,14 +132,18 @@ class Panel:
             window: steps.
             rows: `(R,)` int64, the last observation of each; below 0 for none.
         """
-        before = rows[:, None] - np.arange(window)
+        tails = np.full((len(rows), window), np.nan)
         series = np.searchsorted(self.offsets, rows, side="right") - 1
-        inside = before >= np.where(rows < 0, np.inf, self.offsets[series])[:, None]
-        before = np.maximum(before, 0)
+        floor, begin = np.where(rows < 0, 0, self.offsets[series]), rows - window + 1
+        whole = (begin >= floor) & (self.steps[rows] - self.steps[np.maximum(begin, 0)] == window - 1)
+        if whole.any():
+            tails[whole] = np.lib.stride_tricks.sliding_window_view(self.values, window)[begin[whole]]
+        some = np.flatnonzero(~whole)
+        before = rows[some, None] - np.arange(window)
+        inside, before = before >= floor[some, None], np.maximum(before, 0)
         place = self.steps[before] - self.steps[before[:, :1]] + window - 1
         inside &= place >= 0
-        tails = np.full(before.shape, np.nan)
-        tails[np.nonzero(inside)[0], place[inside]] = self.values[before[inside]]
+        tails[some[np.nonzero(inside)[0]], place[inside]] = self.values[before[inside]]
         return tails
 
     def future(self, times: np.ndarray) -> pd.DataFrame:
@@ -198,7 +202,9 @@ def _number(times: pd.Series, offsets: np.ndarray, first: np.ndarray, calendar: 
         codes = calendar.encode(times.iloc[rows])
         starts.append(codes[first[low:high] - offsets[low]])
         elapsed = codes - np.repeat(starts[-1], np.diff(offsets[low : high + 1]))
-        if calendar.freq is None:
+        if calendar.unit == 1:
+            steps[rows] = elapsed
+        elif calendar.freq is None:
             steps[rows] = elapsed / calendar.unit
         else:
             steps[rows] = elapsed // calendar.unit

@@ -116,7 +116,8 @@ class Predictor:
         return {key: value[:, -tf.shape(query)[1] :] for key, value in self.net.smooth(inputs).items()}
 
     def _answer(self, name: str, function, panel: Panel, queries: Queries, *args) -> dict:
-        size = max(1, _BATCH * _TIMES // max(_TIMES, queries.times.shape[-1]) // self.net.members)
+        most = _BATCH if self.net.encoder is not None else 4 * _BATCH  # a grid's windows are small
+        size = max(1, most * _TIMES // max(_TIMES, queries.times.shape[-1]) // self.net.members)
         history = self._history(panel, queries)
 
         def batches():
