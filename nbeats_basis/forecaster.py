@@ -7,6 +7,7 @@ from pathlib import Path
 
 import keras
 import pandas as pd
+import tensorflow as tf
 
 from nbeats_basis import persistence
 from nbeats_basis.assembly import make_network, make_windows
@@ -115,6 +116,7 @@ class Forecaster(Fitted):
         id_col: str = "unique_id",
         time_col: str = "ds",
         target_col: str = "y",
+        strategy: tf.distribute.Strategy | None = None,
     ) -> "Forecaster":
         """Train on a long frame and return self.
 
@@ -126,6 +128,8 @@ class Forecaster(Fitted):
             id_col: column of the series. Defaults to "unique_id".
             time_col: column of the times. Defaults to "ds".
             target_col: column of the values. Defaults to "y".
+            strategy: such as `tf.distribute.MirroredStrategy()`; its replicas share the windows of each step equally.
+                Defaults to None, that in scope.
 
         Raises:
             DataError: the frame cannot be used; nothing has been trained.
@@ -137,14 +141,15 @@ class Forecaster(Fitted):
         panel = Panel.from_frame(df, Columns(id_col, time_col, target_col), self.freq, self.time_unit)
         if self.freq == "infer" and verbose:
             print(f"freq inferred: {panel.calendar.freq!r}")
-        net = make_network(self.get_params(), panel)
-        windows = make_windows(panel, net, training, val_size)
-        steps_per_epoch, steps_per_execution = training.plan(windows.num_windows)
-        net.compile(
-            make_optimizer(training, training.epochs * steps_per_epoch, callbacks),
-            steps_per_execution=steps_per_execution,
-            jit_compile=training.jit_compile,
-        )
+        with (strategy or tf.distribute.get_strategy()).scope():
+            net = make_network(self.get_params(), panel)
+            windows = make_windows(panel, net, training, val_size)
+            steps_per_epoch, steps_per_execution = training.plan(windows.num_windows)
+            net.compile(
+                make_optimizer(training, training.epochs * steps_per_epoch, callbacks),
+                steps_per_execution=steps_per_execution,
+                jit_compile=training.jit_compile,
+            )
         log = net.fit(
             windows,
             epochs=training.epochs,

@@ -39,6 +39,7 @@ LAYERS = {  # a module imports only from modules of lower rank
     "calendars": 2,
     "frames": 2,
     "draws": 1,
+    "replicas": 1,
     "training": 2,
     "panel": 3,
     "windows": 4,
