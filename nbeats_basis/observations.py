@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from nbeats_basis.checks import DataError, DataWarning
+from nbeats_basis.draws import choose, uniforms
 from nbeats_basis.panel import Panel
 
 _UNKNOWN = np.float64("nan")
@@ -74,10 +75,14 @@ class Observations:
         rows = origins[..., None] - back
         at = tf.gather(self._times, origins)
         return {
-            "values": tf.where(inside, tf.gather(self._values, rows), _UNKNOWN),
+            "values": self._observed(rows, inside),
             "times": tf.cast(tf.where(inside, tf.gather(self._times, rows) - at[..., None], 0), "float32"),
             "origin": tf.where(known, tf.gather(self._absolute, origins), 0),
         }
+
+    def _observed(self, rows, inside):
+        """Return the float64 values of rows, NaN where not inside."""
+        return tf.where(inside, tf.cast(tf.gather(self._values, rows), "float64"), _UNKNOWN)
 
     def after(self, origins, counts, num_points: int, shift):
         """Return times after the origins and values of `num_points` of the next `counts` observations, `(..., Q)`.
@@ -95,7 +100,7 @@ class Observations:
         rows = tf.where(inside, origins[..., None] + 1 + ahead, 0)
         at = tf.gather(self._times, origins)[..., None]
         times = tf.where(inside, tf.gather(self._times, rows) - at, 0)
-        return tf.cast(times, "float32"), tf.where(inside, tf.gather(self._values, rows), _UNKNOWN)
+        return tf.cast(times, "float32"), self._observed(rows, inside)
 
 
 class IrregularWindows:
@@ -178,13 +183,9 @@ class IrregularWindows:
             step: number of the training step, scalar tensor.
             seeds: one integer a member; each member draws its own windows.
         """
-        step = tf.cast(step, "int32")
-        shape = (3 + self.max_queries, self.batch_size)
-        uniform = tf.stack(
-            [tf.random.stateless_uniform(shape, [seed, step], dtype="float64") for seed in seeds]
-        )
-        series = _scaled(uniform[:, 0], tf.shape(self._sizes, "int64")[0])
-        origin = tf.gather(self._starts, series) + _scaled(uniform[:, 1], tf.gather(self._sizes, series))
+        uniform = uniforms(3 + self.max_queries, self.batch_size, step, seeds)
+        series = choose(uniform[:, 0], tf.shape(self._sizes, "int64")[0])
+        origin = tf.gather(self._starts, series) + choose(uniform[:, 1], tf.gather(self._sizes, series))
         origin = tf.gather(self._origins, origin)
         inputs = self.observations.history(origin)
         emptied = uniform[:, 2] < self.emptied
@@ -238,8 +239,3 @@ def _spread(count, num_points: int, shift):
     spread = tf.where(count > num_points, tf.cast(part, "int64"), place)
     inside = place < count
     return tf.where(inside, spread, 0), inside
-
-
-def _scaled(uniform, count):
-    """Return integers in [0, count) from uniform numbers in [0, 1)."""
-    return tf.minimum(tf.cast(uniform * tf.cast(count, "float64"), "int64"), count - 1)
