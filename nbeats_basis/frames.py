@@ -107,7 +107,9 @@ class Frame:
 
     def _runs(self) -> np.ndarray:
         """Return the first row of each run of rows of one series."""
-        if self.ids.dtype == object:  # may hold a missing value that does not compare
+        if (
+            self.ids.dtype == object or getattr(self.ids.dtype, "na_value", None) is pd.NA
+        ):  # which does not compare
             self._refuse_missing()
         if isinstance(self.ids.dtype, pd.CategoricalDtype):
             keys = self.ids.cat.codes.to_numpy()

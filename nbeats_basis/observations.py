@@ -25,17 +25,15 @@ class Observations:
     def __init__(self, panel: Panel, lookback: float, max_points: int):
         series, span = panel.series, panel.steps.max(initial=0.0)
         self._axis = panel.steps + series * (2 * span + 1)  # one increasing axis, the series far apart
-        self.first = np.maximum(
-            np.searchsorted(self._axis, self._axis - min(lookback, span + 0.5), side="right"),
-            panel.offsets[series],
-        )
+        first = np.searchsorted(self._axis, self._axis - min(lookback, span + 0.5), side="right")
+        first = np.maximum(first, panel.offsets[series])
         self._reach = span + 0.5
-        counts = np.arange(len(series)) - self.first + 1
-        self.counts = counts  # observations of the window that ends at each row
-        self.max_points = int(min(max_points, counts.max(initial=1)))
-        absolute = panel.starts[series] / panel.calendar.unit + panel.steps
+        # observations of the window that ends at each row
+        self.counts = (np.arange(1, 1 + len(series)) - first).astype("int32")
+        self.max_points = int(min(max_points, self.counts.max(initial=1)))
         self._values, self._times = tf.constant(panel.values), tf.constant(panel.steps)
-        self._absolute, self._counts = tf.constant(absolute), tf.constant(counts.astype("int64"))
+        self._counts, self._begin = tf.constant(self.counts), tf.constant(panel.offsets[:-1])
+        self._starts = tf.constant(panel.starts / panel.calendar.unit)
 
     def warn_if_thinned(self, rows: np.ndarray, max_points: int, stacklevel: int) -> None:
         """Warn if windows hold more observations than are read of them.
@@ -70,15 +68,20 @@ class Observations:
         """
         known = origins >= 0
         origins = tf.maximum(origins, 0)
-        count = tf.where(known, tf.gather(self._counts, origins), 0)[..., None]
+        count = tf.where(known, tf.cast(tf.gather(self._counts, origins), "int64"), 0)[..., None]
         back, inside = _spread(count, self.max_points, 0.0)
         rows = origins[..., None] - back
         at = tf.gather(self._times, origins)
         return {
             "values": self._observed(rows, inside),
             "times": tf.cast(tf.where(inside, tf.gather(self._times, rows) - at[..., None], 0), "float32"),
-            "origin": tf.where(known, tf.gather(self._absolute, origins), 0),
+            "origin": tf.where(known, self._start(origins) + at, 0),
         }
+
+    def _start(self, rows):
+        """Return the absolute time of the first observation of the rows' series, float64."""
+        series = tf.searchsorted(self._begin, tf.reshape(rows, [-1]), side="right") - 1
+        return tf.reshape(tf.gather(self._starts, series), tf.shape(rows))
 
     def _observed(self, rows, inside):
         """Return the float64 values of rows, NaN where not inside."""

@@ -97,7 +97,7 @@ def test_order_nan_absence_and_index_do_not_matter():
     assert np.isnan(tails[0, :10]).all() and np.isnan(tails[0, 13:15]).any()
 
 
-@pytest.mark.parametrize("kind", [str, "category", "int32", "Int64", object])
+@pytest.mark.parametrize("kind", [str, "string", "category", "int32", "Int64", object])
 def test_frames_in_order_are_read_as_those_that_are_not(kind):
     """Also series in order of time before series, and blocks of series out of order."""
     ids = range(12) if kind in ("int32", "Int64") else [f"s{i:02d}" for i in range(12)]
@@ -112,21 +112,31 @@ def test_frames_in_order_are_read_as_those_that_are_not(kind):
             np.testing.assert_array_equal(getattr(panel, name), getattr(expected, name))
 
 
+@pytest.mark.parametrize("kind", [str, "string", "category", "Int64", object])
+def test_a_row_without_series_is_refused(kind):
+    df = frame(ids=(1, 2) if kind == "Int64" else ("a", "b")).astype({"unique_id": kind})
+    df.loc[[7, 40], "unique_id"] = pd.NA
+    with pytest.raises(
+        nb.DataError, match=r"`unique_id` of series .* is missing at ds=2001-08-01.*row 7; 2 such"
+    ):
+        panel_of(df)
+
+
 def test_a_panel_does_not_change_with_its_frame():
     df = frame()
     panel = panel_of(df)
     df.loc[:, "y"] = 0.0
-    assert panel.values[5] == 5
+    assert panel.values[5] == 5  # noqa: PD011
 
 
 def test_float32_stays_as_it_is_and_other_numbers_become_float64():
     values = (frame().y / 3).astype("float32")
     panel = panel_of(frame().assign(y=values))
-    assert panel.values.dtype == "float32"
+    assert panel.values.dtype == "float32"  # noqa: PD011
     wide = panel_of(frame().assign(y=values.astype("float64")))
     np.testing.assert_array_equal(panel.tails(4, np.array([29])), wide.tails(4, np.array([29])))
     assert panel.typical() == wide.typical()
-    assert panel_of(frame().astype({"y": "int16"})).values.dtype == "float64"
+    assert panel_of(frame().astype({"y": "int16"})).values.dtype == "float64"  # noqa: PD011
 
 
 def test_blocks_of_series_join(monkeypatch):

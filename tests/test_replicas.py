@@ -102,7 +102,8 @@ forecaster.save(sys.argv[1])
 again = nb.Forecaster.load(sys.argv[1]).predict(level=[80])
 np.testing.assert_allclose(again.iloc[:, 2:].to_numpy(), shared, rtol=1e-6)
 days = df.assign(ds=df.ds + 0.25)
-settings |= {"horizon": 4.0, "lookback": 12.0, "freq": None}
+small = [nb.Trend(units=8, coefficients="combined")]
+settings |= {"horizon": 4.0, "lookback": 12.0, "freq": None, "stacks": small}
 irregular = nb.Forecaster(**settings).fit(days, verbose=0, strategy=strategy)
 assert np.isfinite(irregular.predict().iloc[:, 2].to_numpy()).all()
 """
