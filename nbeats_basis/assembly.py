@@ -53,7 +53,7 @@ def resolve(params: dict, panel: Panel) -> dict:
     lookback = params["lookback"]
     if lookback is None:
         lookback = [
-            multiple * horizon if irregular else max(multiple * horizon, 2 * season)
+            multiple * horizon if irregular else max(round(multiple * horizon), 2 * season, 2)
             for multiple in params["multiples"]
         ]
     elif isinstance(lookback, Sequence) and not isinstance(lookback, str):

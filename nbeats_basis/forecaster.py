@@ -49,7 +49,7 @@ class Forecaster(Fitted):
         seed: equal seeds give equal forecasts on one machine. Defaults to 0.
         time_unit: unit of numbers that stand for irregular times of stamps, and of slopes: "W", "D", "h", "min", "s",
             "ms", "us" or "ns". Defaults to "D".
-        preset: "best" for an ensemble of several kinds of networks with lookbacks of 2 to 7 horizons, "fast" for a small one;
+        preset: "best" for an ensemble of several kinds of networks with lookbacks of 1 to 6 horizons, "fast" for a small one;
             arguments given count for all its networks. Defaults to None, one kind of 4 members.
 
     Attributes:

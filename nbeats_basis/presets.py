@@ -6,8 +6,8 @@ from nbeats_basis.panel import Panel
 from nbeats_basis.stacks import Generic, Seasonality, Stack, Trend
 
 PRESETS = ("best", "fast")
-_LOOKBACKS = {None: (2, 3, 4, 5), "fast": (2, 4, 6), "best": (2, 3, 4, 5, 6, 7)}  # in horizons
-_MEMBERS = {None: 4, "fast": 3, "best": 12}  # of each network
+_LOOKBACKS = {None: (2, 3, 4, 5), "fast": (1, 1.5, 2, 3), "best": (1, 1.5, 2, 3, 4, 6)}  # in horizons
+_MEMBERS = {None: 4, "fast": 4, "best": 12}  # of each network
 _UNITS = {None: 128, "fast": 128, "best": 128}
 
 

@@ -76,7 +76,7 @@ def test_a_preset_trains_several_kinds_with_members_of_their_own(fast):
     kinds = [net.component_names for net in fast.model.nets]
     assert kinds == [["trend", "seasonality"], ["generic", "generic_2", "generic_3"]]
     seeds = [seed for net in fast.model.nets for seed in net.member_seeds]
-    assert len(set(seeds)) == fast.model.members == 6
+    assert len(set(seeds)) == fast.model.members == 8
     assert set(fast.history_) == {"network0.loss", "network1.loss"}
 
 
