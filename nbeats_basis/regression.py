@@ -42,7 +42,7 @@ def normal_matrix(design, observed):
         pairs = shared[..., :, None] * shared[..., None, :]
         gram = tf.matmul(observed, tf.reshape(pairs, (*pairs.shape[:2], terms * terms)))
         return tf.reshape(gram, (*_dims(gram)[:2], terms, terms))
-    return tf.matmul(design * observed[..., None], design, transpose_a=True)
+    return tf.matmul(tf.linalg.matrix_transpose(design) * observed[..., None, :], design)
 
 
 def floored(gram, precision):
