@@ -7,7 +7,7 @@ from reference import ridge
 
 from nbeats_basis.bases import Fourier, Polynomial
 from nbeats_basis.blocks import BasisBlock
-from nbeats_basis.regression import expand, floored, inverse, moments, normal_matrix
+from nbeats_basis.regression import expand, floored, inverse, inverse_diagonal, moments, normal_matrix, solve
 
 TIMES = np.arange(-11.0, 1, dtype="float32")[None, None]
 QUERY = np.arange(1.0, 5, dtype="float32")[None, None]
@@ -93,14 +93,15 @@ def test_a_design_per_window_gives_what_a_shared_one_gives(window):
 
 
 def test_gradient_of_the_regression_matches_finite_differences(rng):
-    """In the design, the values and the precision."""
+    """In the design, the values and the precision, of the coefficients and of the diagonal of the inverse."""
     design, values = rng.normal(size=(2, 3, 9, 4)), rng.normal(size=(2, 3, 9))
     observed = (rng.uniform(size=(2, 3, 9)) < 0.8).astype(float)
 
     def theta(design, values, precision):
         gram = normal_matrix(design, observed)
-        inverted = inverse(gram + tf.linalg.diag(floored(gram, tf.exp(precision))))
-        return tf.linalg.matvec(inverted, moments(design, values * observed))
+        precision = floored(gram, tf.exp(precision))
+        regression = inverse(gram, precision), gram, precision
+        return tf.concat([solve(*regression, moments(design, values * observed)), inverse_diagonal(*regression)], -1)
 
     theory, numeric = tf.test.compute_gradient(
         theta, [tf.constant(design), tf.constant(values), tf.constant(rng.normal(size=(2, 1, 4)))]
