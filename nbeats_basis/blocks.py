@@ -143,13 +143,12 @@ class BasisBlock(MemberLayer):
     def call(self, times, values, observed, query_times, context=None, designs=None):
         """Return backcast, forecast and coefficients."""
         designs = designs or self.designs(times, observed, query_times)
-        fitted, regression = None, designs.get("regression")
+        regression, right, theta = designs.get("regression"), None, values
         if regression is not None:
-            fitted = solve(*regression, moments(designs["past"], values))
-        theta = values
+            right = moments(designs["past"], values)
         if context is not None:
             certainty = 1 - regression[-1] * inverse_diagonal(*regression)
-            theta = tf.concat([fitted, certainty, encode(context, values)], axis=-1)
+            theta = tf.concat([solve(*regression, right), certainty, encode(context, values)], axis=-1)
         if self.proposal is not None:
             theta = self._propose(theta)
         if self.coefficients == "proposed":
@@ -157,22 +156,23 @@ class BasisBlock(MemberLayer):
             backcast = expand(designs["past"], self._with_offset(theta[..., :size]))
             theta = theta[..., size:]
         else:
-            location, theta = self._regress(regression, fitted, theta)
+            location, theta = self._regress(regression, right, theta)
             backcast = expand(designs["past"], location)
         theta = [self._with_offset(each) for each in tf.split(theta, self.num_params, axis=-1)]
         curves = [expand(designs["future"], each) for each in theta]
         return backcast, tf.stack(curves, axis=-1), theta[0]
 
-    def _regress(self, regression, fitted, theta):
+    def _regress(self, regression, right, theta):
         """Return the location's coefficients `(M, B, K)` and those of all parameters `(M, B, P K)`.
 
-        theta = (Lambda + G)^-1 (Lambda theta_0 + Phi' W r): the pure regression, and what it leaves of the proposal.
+        (Lambda + G)^-1 (Lambda theta_0 + Phi' W r): the pure regression where there is no theta_0.
         """
         size, others = self.basis.num_terms, [theta] if self.num_params > 1 else []
         if self.coefficients == "combined":
-            fitted += solve(*regression, regression[-1] * theta[..., :size])
+            right += regression[-1] * theta[..., :size]
             others = [theta[..., size:]]
-        return fitted, tf.concat([fitted, *others], axis=-1)
+        location = solve(*regression, right)
+        return location, tf.concat([location, *others], axis=-1)
 
     def _num_proposed(self) -> int:
         """Return the number of coefficients the network proposes."""

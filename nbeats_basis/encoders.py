@@ -40,7 +40,8 @@ class RegressionEncoder(keras.layers.Layer):
 
     Returns:
         dict for `encode`: `knot` `(M, B, L)` int32, each time's younger neighbour among all windows' knots, and its
-        distance `share` from it, in [0, 1]; `diagonals` `(M, B, 3, K)` of the matrix; `summary` `(M, B, K + 4)`.
+        distance `share` from it, in [0, 1]; `diagonals` `(M, B, 3, K)` of the matrix; `ones` `(M, B, K)`, the right-hand side
+        of the certainty; `spacing` `(M, B, 4)`.
 
     Source: Eilers & Marx 1996, section 3, with first differences.
     """
@@ -52,7 +53,7 @@ class RegressionEncoder(keras.layers.Layer):
         self.num_knots, self._bend = intervals + 1, _bend(intervals * self.spacing / self.lookback)
 
     def call(self, times, observed):
-        """Return the regression's matrix and the summary of the windows."""
+        """Return the regression's matrix and the spacing of the windows."""
         place = self._place(-times / self.lookback) * (self.num_knots - 1)
         left = tf.clip_by_value(tf.floor(place), 0, self.num_knots - 2)
         share = tf.broadcast_to(tf.clip_by_value(place - left, 0, 1), tf.shape(observed))
@@ -60,8 +61,6 @@ class RegressionEncoder(keras.layers.Layer):
         knot = window * self.num_knots + tf.cast(left, "int32")
         shape = (*observed.shape[:1], tf.shape(observed)[1], self.num_knots)
         seen = [_at_knots(knot, observed * moment, shape) for moment in (1.0, share, share**2)]
-        diagonals = self._diagonals(*seen)
-        certainty = _curve(diagonals, *seen[:2])
         recent, counts = tf.exp(tf.minimum(times / self.lookback, 0.0)), []
         for _ in range(_RATES):
             counts.append(tf.reduce_sum(recent * observed, axis=-1))
@@ -69,8 +68,9 @@ class RegressionEncoder(keras.layers.Layer):
         return {
             "knot": knot,
             "share": share,
-            "diagonals": diagonals,
-            "summary": tf.concat([certainty, tf.math.log1p(tf.stack(counts, axis=-1))], axis=-1),
+            "diagonals": self._diagonals(*seen),
+            "ones": _right(*seen[:2]),
+            "spacing": tf.math.log1p(tf.stack(counts, axis=-1)),
         }
 
     def _place(self, age):
@@ -93,16 +93,21 @@ class RegressionEncoder(keras.layers.Layer):
 
 
 def encode(context: dict, values):
-    """Return what a network reads of a residual, `(M, B, 2 K + 4)`.
+    """Return what a network reads of a residual, `(M, B, 2 K + 4)`: the curve, its certainty, the spacing.
+
+    The certainty is the same for every residual, but solved with one it costs next to nothing.
 
     Args:
         context: of `RegressionEncoder`.
         values: `(M, B, L)`, 0 where not observed.
     """
-    diagonals = context["diagonals"]
-    shape = (*values.shape[:1], tf.shape(values)[1], diagonals.shape[-1])
-    sums = [_at_knots(context["knot"], each, shape) for each in (values, values * context["share"])]
-    return tf.concat([_curve(diagonals, *sums), context["summary"]], axis=-1)
+    shape = (*values.shape[:1], tf.shape(values)[1], context["ones"].shape[-1])
+    sums = (_at_knots(context["knot"], each, shape) for each in (values, values * context["share"]))
+    right = tf.stack([_right(*sums), context["ones"]], axis=-1)
+    curves = tf.linalg.tridiagonal_solve(
+        context["diagonals"], right, diagonals_format="compact", partial_pivoting=False
+    )
+    return tf.concat([curves[..., 0], curves[..., 1], context["spacing"]], axis=-1)
 
 
 def encoded_size(context_shape: dict) -> int:
@@ -111,13 +116,12 @@ def encoded_size(context_shape: dict) -> int:
     Args:
         context_shape: shapes of a context's tensors.
     """
-    return context_shape["summary"][-1] + context_shape["diagonals"][-1]
+    return 2 * context_shape["ones"][-1] + context_shape["spacing"][-1]
 
 
-def _curve(diagonals, total, moment):
-    """Return the regression on the hat functions, `(M, B, K)`, of the sums of values, and of values times shares."""
-    right = total - moment + _older(moment)
-    return tf.linalg.tridiagonal_solve(diagonals, right, diagonals_format="compact", partial_pivoting=False)
+def _right(total, moment):
+    """Return E' W r, `(M, B, K)`, of the sums of the values and of the values times their shares."""
+    return total - moment + _older(moment)
 
 
 def _at_knots(knot, values, shape):
