@@ -3,7 +3,8 @@
 Batch 1024, windows of 72 points, 18 times asked, 16 functions, 8 members; forward, backward and Adam, compiled, in turn, medians:
 
 - classical: coefficients proposed by the network from the 72 values of a shared grid;
-- grid: the same grid, a tenth of the values missing; network and regression of each window together;
+- grid: the same grid; network and regression of each window together;
+- gaps: the same, a tenth of the values missing, others in every window;
 - combined: other times in every window; the encoder and the block's own regression are part of the step;
 - regression: the same times, no network.
 
@@ -35,18 +36,18 @@ def make_step(kind: str, width: int):
     rng = np.random.default_rng(0)
     shape = (MEMBERS, BATCH, POINTS)
     values = tf.constant(rng.normal(size=shape), "float32")
-    observed = tf.cast(rng.uniform(size=shape) < (0.9 if kind == "grid" else 1), "float32")
+    observed = tf.cast(rng.uniform(size=shape) < (0.9 if kind == "gaps" else 1), "float32")
     values *= observed
     target = tf.constant(rng.normal(size=(MEMBERS, BATCH, ASKED)), "float32")
     basis = nb.bases.Polynomial(1, span=(-POINTS, ASKED)) + nb.bases.Fourier([POINTS / 2, 12.0], [4, 3])
     encoder = None
-    if kind in ("classical", "grid"):
+    if kind in ("classical", "grid", "gaps"):
         times, query = tf.range(1.0 - POINTS, 1)[None, None], tf.range(1.0, ASKED + 1)[None, None]
     else:
         encoder = RegressionEncoder(float(POINTS), 1.0) if kind == "combined" else None
         times = tf.constant(-np.sort(rng.uniform(0, POINTS, shape))[..., ::-1], "float32")
         query = tf.constant(rng.uniform(0, ASKED, target.shape), "float32")
-    coefficients = {"classical": "proposed", "grid": "combined"}.get(kind, kind)
+    coefficients = {"classical": "proposed", "grid": "combined", "gaps": "combined"}.get(kind, kind)
     block = nb.BasisBlock(basis, units=width, coefficients=coefficients)
     context = encoder and encoder(times, observed)
     block(times, values, observed, query, context=context)
@@ -58,7 +59,9 @@ def make_step(kind: str, width: int):
         with tf.GradientTape() as tape:
             context = encoder and encoder(times, observed)
             backcast, forecast, _ = block(times, values, observed, query, context=context)
-            loss = tf.reduce_mean((forecast[..., 0] - target) ** 2) + tf.reduce_mean((values - backcast * observed) ** 2)
+            loss = tf.reduce_mean((forecast[..., 0] - target) ** 2) + tf.reduce_mean(
+                (values - backcast * observed) ** 2
+            )
         weights = [v.value for v in block.trainable_variables]
         optimizer.apply(tape.gradient(loss, weights, unconnected_gradients="zero"), block.trainable_variables)
         return loss
@@ -77,7 +80,7 @@ def make_solve(kind: str):
     def step():
         with tf.GradientTape() as tape:
             if kind == "vectors":
-                solution = solve(inverse(gram, precision), gram, precision, right)
+                solution = solve(inverse(gram, precision, tf.constant(False)), gram, precision, right)
             else:
                 factor = tf.linalg.cholesky(gram + tf.linalg.diag(precision))
                 solution = tf.linalg.cholesky_solve(factor, right[..., None])[..., 0]
@@ -112,7 +115,9 @@ def main() -> None:
     versions = {m.__name__: m.__version__ for m in (nb, keras, tf, np)}
     print(json.dumps({**versions, "python": platform.python_version()}))
     for width in options.widths:
-        steps = {kind: make_step(kind, width) for kind in ("classical", "grid", "combined", "regression")}
+        steps = {
+            kind: make_step(kind, width) for kind in ("classical", "grid", "gaps", "combined", "regression")
+        }
         print(json.dumps({"width": width} | measure(steps, options.repeats, "classical")), flush=True)
     solves = {kind: make_solve(kind) for kind in ("vectors", "automatic")}
     print(json.dumps({"systems": MEMBERS * BATCH} | measure(solves, 4 * options.repeats, "vectors")))

@@ -8,7 +8,16 @@ from nbeats_basis.bases import Basis
 from nbeats_basis.checks import check_choice, check_int
 from nbeats_basis.encoders import encode, encoded_size
 from nbeats_basis.members import MemberDense, MemberLayer
-from nbeats_basis.regression import expand, floored, inverse, inverse_diagonal, moments, normal_matrix, solve
+from nbeats_basis.regression import (
+    alike,
+    expand,
+    floored,
+    inverse,
+    inverse_diagonal,
+    moments,
+    normal_matrix,
+    solve,
+)
 
 COEFFICIENTS = ("proposed", "combined", "regression")
 _PROPOSED = 4.0  # log precision at the start of training: the proposal counts as much as some 50 observations
@@ -137,7 +146,7 @@ class BasisBlock(MemberLayer):
         if self.log_precision is not None:
             gram = normal_matrix(past, observed)
             precision = floored(gram, tf.exp(self.log_precision)[:, None])
-            designs["regression"] = inverse(gram, precision), gram, precision
+            designs["regression"] = inverse(gram, precision, alike(past, observed)), gram, precision
         return designs
 
     def call(self, times, values, observed, query_times, context=None, designs=None):

@@ -13,7 +13,7 @@ def expand(design, theta):
         design: `(M or 1, B or 1, T, K)`.
         theta: `(M, B, K)`.
     """
-    return times(theta, tf.linalg.matrix_transpose(design))
+    return _product(theta, tf.linalg.matrix_transpose(design))
 
 
 def moments(design, values):
@@ -23,10 +23,10 @@ def moments(design, values):
         design: Phi, `(M or 1, B or 1, T, K)`.
         values: y, `(M, B, T)`, 0 where not observed.
     """
-    return times(values, design)
+    return _product(values, design)
 
 
-def times(rows, matrix):
+def _product(rows, matrix):
     """Return the products of row vectors and matrices, `(M, B, J)`; on the processor faster than those of columns.
 
     Args:
@@ -66,7 +66,17 @@ def floored(gram, precision):
     return tf.maximum(precision, tf.stop_gradient(floor))
 
 
-def inverse(gram, precision):
+def alike(design, observed):
+    """Return whether all windows of a member have the same normal matrix, because of one grid and one mask, a scalar.
+
+    Args:
+        design: Phi, `(M or 1, B or 1, T, K)`.
+        observed: the diagonal of W, `(M, B, T)`.
+    """
+    return tf.constant(design.shape[1] == 1) & tf.reduce_all(observed == observed[:, :1])
+
+
+def inverse(gram, precision, shared):
     """Return A^-1 of A = G + Lambda, by Cholesky: A = L L', A^-1 = V' V with V = L^-1.
 
     Constant for gradients: those of what is made of it, `solve` and `inverse_diagonal`, need no product of matrices.
@@ -74,11 +84,18 @@ def inverse(gram, precision):
     Args:
         gram: G, symmetric, `(M, B, K, K)`.
         precision: the diagonal of Lambda, positive, `(M, B, K)`.
+        shared: of `alike`, a scalar: True to invert the matrix of each member's first window only.
     """
     matrix = tf.stop_gradient(tf.linalg.set_diag(gram, tf.linalg.diag_part(gram) + precision))
-    eye = tf.eye(gram.shape[-1], batch_shape=tf.shape(gram)[:-2], dtype=gram.dtype)
-    root = tf.linalg.triangular_solve(tf.linalg.cholesky(matrix), eye)
-    return tf.matmul(root, root, transpose_a=True)
+
+    def invert(matrix):
+        eye = tf.eye(matrix.shape[-1], batch_shape=tf.shape(matrix)[:-2], dtype=matrix.dtype)
+        root = tf.linalg.triangular_solve(tf.linalg.cholesky(matrix), eye)
+        return tf.matmul(root, root, transpose_a=True)
+
+    return tf.cond(
+        shared, lambda: tf.broadcast_to(invert(matrix[:, :1]), tf.shape(matrix)), lambda: invert(matrix)
+    )
 
 
 @tf.custom_gradient
@@ -93,10 +110,10 @@ def solve(inverse, gram, precision, right):
         precision: the diagonal of Lambda, `(M, B, K)`.
         right: b, `(M, B, K)`.
     """
-    solution = times(right, inverse)
+    solution = _product(right, inverse)
 
     def gradient(upstream):
-        adjoint = times(upstream, inverse)
+        adjoint = _product(upstream, inverse)
         return None, -adjoint[..., :, None] * solution[..., None, :], -adjoint * solution, adjoint
 
     return solution, gradient
@@ -116,7 +133,7 @@ def inverse_diagonal(inverse, gram, precision):
 
     def gradient(upstream):
         outward = tf.matmul(inverse * upstream[..., None, :], inverse)
-        return None, -outward, -times(upstream, inverse**2)
+        return None, -outward, -_product(upstream, inverse**2)
 
     return tf.linalg.diag_part(inverse), gradient
 
