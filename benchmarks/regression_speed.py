@@ -1,6 +1,6 @@
 """What a regression costs: a block's training step beside that of a classical block of the same width on a grid.
 
-Batch 1024, windows of 72 points, 18 times asked, 16 functions, 8 members; forward, backward and Adam, compiled, in turn, medians:
+Batch 1024, windows of 72 points, 18 times asked, 16 functions, 8 members; forward, backward and Adam, compiled, in turn, fastest runs:
 
 - classical: coefficients proposed by the network from the 72 values of a shared grid;
 - grid: the same grid; network and regression of each window together;
@@ -8,8 +8,8 @@ Batch 1024, windows of 72 points, 18 times asked, 16 functions, 8 members; forwa
 - combined: other times in every window; the encoder and the block's own regression are part of the step;
 - regression: the same times, no network.
 
-Then 8192 systems of 16 equations, value and gradients in matrix and right-hand side: by the package's gradient, and by
-TensorFlow's through Cholesky.
+Then 8192 systems of 16 equations, values and gradients, by the package and by TensorFlow's gradient of Cholesky: "solve" for one
+right-hand side, "block" for what a block with an encoder needs, two of them, one after the other, and the inverse's diagonal.
 
 python benchmarks/regression_speed.py --widths 128 256 512
 """
@@ -17,7 +17,6 @@ python benchmarks/regression_speed.py --widths 128 256 512
 import argparse
 import json
 import platform
-import statistics
 import time
 
 import keras
@@ -26,7 +25,7 @@ import tensorflow as tf
 
 import nbeats_basis as nb
 from nbeats_basis.encoders import RegressionEncoder
-from nbeats_basis.regression import inverse, solve
+from nbeats_basis.regression import inverse, inverse_diagonal, solve
 
 MEMBERS, BATCH, POINTS, ASKED = 8, 1024, 72, 18
 
@@ -69,29 +68,38 @@ def make_step(kind: str, width: int):
     return step
 
 
-def make_solve(kind: str):
-    """Return a compiled function that solves systems and differentiates."""
+def make_solve(kind: str, ours: bool):
+    """Return a compiled function that solves systems and differentiates in the diagonal and the right-hand sides."""
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(MEMBERS, BATCH, POINTS, 16))
     gram = tf.Variable(np.einsum("mbtk,mbtl->mbkl", rows, rows), dtype="float32")
-    precision, right = (tf.Variable(rng.uniform(1, 2, rows[..., 0, :].shape), dtype="float32") for _ in "ab")
+    diagonal, right = (tf.Variable(rng.uniform(1, 2, rows[..., 0, :].shape), dtype="float32") for _ in "ab")
+
+    def own():
+        regression = inverse(gram, diagonal, tf.constant(False)), gram, diagonal.value()
+        if kind == "solve":
+            return solve(*regression, right)
+        return solve(*regression, solve(*regression, right) * inverse_diagonal(*regression))
+
+    def automatic():
+        factor = tf.linalg.cholesky(gram + tf.linalg.diag(diagonal))
+        if kind == "solve":
+            return tf.linalg.cholesky_solve(factor, right[..., None])[..., 0]
+        inverted = tf.linalg.cholesky_solve(factor, tf.eye(16, batch_shape=(MEMBERS, BATCH)))
+        first = tf.linalg.matvec(inverted, right)
+        return tf.linalg.matvec(inverted, first * tf.linalg.diag_part(inverted))
 
     @tf.function
     def step():
         with tf.GradientTape() as tape:
-            if kind == "vectors":
-                solution = solve(inverse(gram, precision, tf.constant(False)), gram, precision, right)
-            else:
-                factor = tf.linalg.cholesky(gram + tf.linalg.diag(precision))
-                solution = tf.linalg.cholesky_solve(factor, right[..., None])[..., 0]
-            loss = tf.reduce_sum(solution**2)
-        return [tf.reduce_sum(each) for each in tape.gradient(loss, [gram, precision, right])]
+            loss = tf.reduce_sum((own() if ours else automatic()) ** 2)
+        return tf.add_n([tf.reduce_sum(each) for each in tape.gradient(loss, [diagonal, right])])
 
-    return lambda: step()[0]
+    return step
 
 
 def measure(steps: dict, repeats: int, reference: str) -> dict:
-    """Return the medians in milliseconds of functions called in turn, and their ratios to that of `reference`."""
+    """Return the least milliseconds of functions called in turn, and the ratios to those of `reference`."""
     times = {kind: [] for kind in steps}
     for repeat in range(repeats + 2):
         for kind, step in steps.items():
@@ -99,9 +107,11 @@ def measure(steps: dict, repeats: int, reference: str) -> dict:
             step().numpy()
             if repeat > 1:  # the first trace
                 times[kind].append(time.perf_counter() - begin)
-    medians = {kind: statistics.median(each) for kind, each in times.items()}
-    ratios = {f"{kind}_ratio": round(m / medians[reference], 2) for kind, m in medians.items()}
-    return {f"{kind}_ms": round(1e3 * m, 1) for kind, m in medians.items()} | ratios
+    least = {kind: min(each) for kind, each in times.items()}
+    ratios = {
+        f"{kind}_ratio": round(t / least[reference], 2) for kind, t in least.items() if kind != reference
+    }
+    return {f"{kind}_ms": round(1e3 * t, 1) for kind, t in least.items()} | ratios
 
 
 def main() -> None:
@@ -119,8 +129,9 @@ def main() -> None:
             kind: make_step(kind, width) for kind in ("classical", "grid", "gaps", "combined", "regression")
         }
         print(json.dumps({"width": width} | measure(steps, options.repeats, "classical")), flush=True)
-    solves = {kind: make_solve(kind) for kind in ("vectors", "automatic")}
-    print(json.dumps({"systems": MEMBERS * BATCH} | measure(solves, 4 * options.repeats, "vectors")))
+    for kind in ("solve", "block"):
+        solves = {"ours": make_solve(kind, True), "automatic": make_solve(kind, False)}
+        print(json.dumps({"systems": kind} | measure(solves, 4 * options.repeats, "ours")), flush=True)
 
 
 if __name__ == "__main__":
