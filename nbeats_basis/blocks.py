@@ -8,7 +8,16 @@ from nbeats_basis.bases import Basis
 from nbeats_basis.checks import check_choice, check_int
 from nbeats_basis.encoders import encode, encoded_size
 from nbeats_basis.members import MemberDense, MemberLayer
-from nbeats_basis.regression import expand, floored, inverse, moments, normal_matrix
+from nbeats_basis.regression import (
+    alike,
+    expand,
+    floored,
+    inverse,
+    inverse_diagonal,
+    moments,
+    normal_matrix,
+    solve,
+)
 
 COEFFICIENTS = ("proposed", "combined", "regression")
 _PROPOSED = 4.0  # log precision at the start of training: the proposal counts as much as some 50 observations
@@ -137,20 +146,18 @@ class BasisBlock(MemberLayer):
         if self.log_precision is not None:
             gram = normal_matrix(past, observed)
             precision = floored(gram, tf.exp(self.log_precision)[:, None])
-            inverted = inverse(gram + tf.linalg.diag(precision))
-            designs |= {"inverse": inverted, "precision": precision}
+            designs["regression"] = inverse(gram, precision, alike(past, observed)), gram, precision
         return designs
 
     def call(self, times, values, observed, query_times, context=None, designs=None):
         """Return backcast, forecast and coefficients."""
         designs = designs or self.designs(times, observed, query_times)
-        fitted = None
-        if self.log_precision is not None:
-            fitted = tf.linalg.matvec(designs["inverse"], moments(designs["past"], values))
-        theta = values
+        regression, right, theta = designs.get("regression"), None, values
+        if regression is not None:
+            right = moments(designs["past"], values)
         if context is not None:
-            certainty = 1 - designs["precision"] * tf.linalg.diag_part(designs["inverse"])
-            theta = tf.concat([fitted, certainty, encode(context, values)], axis=-1)
+            certainty = 1 - regression[-1] * inverse_diagonal(*regression)
+            theta = tf.concat([solve(*regression, right), certainty, encode(context, values)], axis=-1)
         if self.proposal is not None:
             theta = self._propose(theta)
         if self.coefficients == "proposed":
@@ -158,22 +165,23 @@ class BasisBlock(MemberLayer):
             backcast = expand(designs["past"], self._with_offset(theta[..., :size]))
             theta = theta[..., size:]
         else:
-            location, theta = self._regress(designs, fitted, theta)
+            location, theta = self._regress(regression, right, theta)
             backcast = expand(designs["past"], location)
         theta = [self._with_offset(each) for each in tf.split(theta, self.num_params, axis=-1)]
         curves = [expand(designs["future"], each) for each in theta]
         return backcast, tf.stack(curves, axis=-1), theta[0]
 
-    def _regress(self, designs, fitted, theta):
+    def _regress(self, regression, right, theta):
         """Return the location's coefficients `(M, B, K)` and those of all parameters `(M, B, P K)`.
 
-        theta = (Lambda + G)^-1 (Lambda theta_0 + Phi' W r): the pure regression, and what it leaves of the proposal.
+        (Lambda + G)^-1 (Lambda theta_0 + Phi' W r): the pure regression where there is no theta_0.
         """
         size, others = self.basis.num_terms, [theta] if self.num_params > 1 else []
         if self.coefficients == "combined":
-            fitted += tf.linalg.matvec(designs["inverse"], designs["precision"] * theta[..., :size])
+            right += regression[-1] * theta[..., :size]
             others = [theta[..., size:]]
-        return fitted, tf.concat([fitted, *others], axis=-1)
+        location = solve(*regression, right)
+        return location, tf.concat([location, *others], axis=-1)
 
     def _num_proposed(self) -> int:
         """Return the number of coefficients the network proposes."""

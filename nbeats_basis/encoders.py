@@ -40,7 +40,8 @@ class RegressionEncoder(keras.layers.Layer):
 
     Returns:
         dict for `encode`: `knot` `(M, B, L)` int32, each time's younger neighbour among all windows' knots, and its
-        distance `share` from it, in [0, 1]; `diagonals` `(M, B, 3, K)` of the matrix; `summary` `(M, B, K + 4)`.
+        distance `share` from it, in [0, 1]; `diagonals` `(M, B, 3, K)` of the matrix; `ones` `(M, B, K)`, the right-hand side
+        of the certainty; `spacing` `(M, B, 4)`.
 
     Source: Eilers & Marx 1996, section 3, with first differences.
     """
@@ -52,21 +53,24 @@ class RegressionEncoder(keras.layers.Layer):
         self.num_knots, self._bend = intervals + 1, _bend(intervals * self.spacing / self.lookback)
 
     def call(self, times, observed):
-        """Return the regression's matrix and the summary of the windows."""
+        """Return the regression's matrix and the spacing of the windows."""
         place = self._place(-times / self.lookback) * (self.num_knots - 1)
         left = tf.clip_by_value(tf.floor(place), 0, self.num_knots - 2)
         share = tf.broadcast_to(tf.clip_by_value(place - left, 0, 1), tf.shape(observed))
         window = tf.reshape(tf.range(tf.size(observed[..., 0])), tf.shape(observed[..., :1]))
         knot = window * self.num_knots + tf.cast(left, "int32")
-        regression = {"knot": knot, "share": share, "diagonals": self._diagonals(knot, share, observed)}
-        certainty = _curve(regression, observed)
+        shape = (*observed.shape[:1], tf.shape(observed)[1], self.num_knots)
+        seen = [_at_knots(knot, observed * moment, shape) for moment in (1.0, share, share**2)]
         recent, counts = tf.exp(tf.minimum(times / self.lookback, 0.0)), []
         for _ in range(_RATES):
             counts.append(tf.reduce_sum(recent * observed, axis=-1))
             recent = (recent * recent) ** 2
         return {
-            **regression,
-            "summary": tf.concat([certainty, tf.math.log1p(tf.stack(counts, axis=-1))], axis=-1),
+            "knot": knot,
+            "share": share,
+            "diagonals": self._diagonals(*seen),
+            "ones": _right(*seen[:2]),
+            "spacing": tf.math.log1p(tf.stack(counts, axis=-1)),
         }
 
     def _place(self, age):
@@ -75,18 +79,13 @@ class RegressionEncoder(keras.layers.Layer):
             age if not self._bend else tf.math.log1p(self._bend * tf.maximum(age, 0)) / np.log1p(self._bend)
         )
 
-    def _diagonals(self, knot, share, observed):
-        """Return the tridiagonal matrix of the regression, as `tf.linalg.tridiagonal_solve` takes it."""
-        other = 1 - share
-        shape = (*observed.shape[:1], tf.shape(observed)[1], self.num_knots)
-        diagonal = _at_knots(knot, observed * other**2, observed * share**2, shape)
-        beside = _at_knots(knot, observed * other * share, None, shape) - _SMOOTH
+    def _diagonals(self, count, first, second):
+        """Return the tridiagonal matrix of the regression, of the moments of the shares, as TensorFlow takes it."""
         neighbours = np.full(self.num_knots, 2.0, "float32")
         neighbours[[0, -1]] = 1
-        diagonal += _SMALL + _SMOOTH * neighbours
-        last = tf.one_hot(self.num_knots - 1, self.num_knots)
-        below = tf.roll(beside * (1 - last), 1, axis=-1)
-        return tf.stack([beside * (1 - last), diagonal, below], axis=2)
+        diagonal = count - 2 * first + second + _older(second) + _SMALL + _SMOOTH * neighbours
+        beside = first - second - _SMOOTH * (np.arange(self.num_knots) < self.num_knots - 1)
+        return tf.stack([beside, diagonal, _older(beside)], axis=2)
 
     def get_config(self):
         """Return the constructor's arguments."""
@@ -94,13 +93,21 @@ class RegressionEncoder(keras.layers.Layer):
 
 
 def encode(context: dict, values):
-    """Return what a network reads of a residual, `(M, B, 2 K + 4)`.
+    """Return what a network reads of a residual, `(M, B, 2 K + 4)`: the curve, its certainty, the spacing.
+
+    The certainty is the same for every residual, but solved with one it costs next to nothing.
 
     Args:
         context: of `RegressionEncoder`.
         values: `(M, B, L)`, 0 where not observed.
     """
-    return tf.concat([_curve(context, values), context["summary"]], axis=-1)
+    shape = (*values.shape[:1], tf.shape(values)[1], context["ones"].shape[-1])
+    sums = (_at_knots(context["knot"], each, shape) for each in (values, values * context["share"]))
+    right = tf.stack([_right(*sums), context["ones"]], axis=-1)
+    curves = tf.linalg.tridiagonal_solve(
+        context["diagonals"], right, diagonals_format="compact", partial_pivoting=False
+    )
+    return tf.concat([curves[..., 0], curves[..., 1], context["spacing"]], axis=-1)
 
 
 def encoded_size(context_shape: dict) -> int:
@@ -109,25 +116,24 @@ def encoded_size(context_shape: dict) -> int:
     Args:
         context_shape: shapes of a context's tensors.
     """
-    return context_shape["summary"][-1] + context_shape["diagonals"][-1]
+    return 2 * context_shape["ones"][-1] + context_shape["spacing"][-1]
 
 
-def _curve(regression: dict, values):
-    """Return the regression of values on the hat functions, `(M, B, K)`."""
-    diagonals = regression["diagonals"]
-    shape = (*values.shape[:1], tf.shape(values)[1], diagonals.shape[-1])
-    share = regression["share"]
-    right = _at_knots(regression["knot"], values * (1 - share), values * share, shape)
-    return tf.linalg.tridiagonal_solve(diagonals, right, diagonals_format="compact", partial_pivoting=False)
+def _right(total, moment):
+    """Return E' W r, `(M, B, K)`, of the sums of the values and of the values times their shares."""
+    return total - moment + _older(moment)
 
 
-def _at_knots(knot, younger, older, shape):
-    """Return sums at the knots of what each time gives to its younger and its older neighbour, `(M, B, K)`."""
-    size, index = shape[0] * shape[1] * shape[2], tf.reshape(knot, [-1])
-    total = tf.math.unsorted_segment_sum(tf.reshape(younger, [-1]), index, size)
-    if older is not None:
-        total += tf.math.unsorted_segment_sum(tf.reshape(older, [-1]), index + 1, size)
-    return tf.reshape(total, shape)
+def _at_knots(knot, values, shape):
+    """Return the sum of the values between each knot and the next older one, `(M, B, K)`, 0 at the last."""
+    size = shape[0] * shape[1] * shape[2]
+    sums = tf.math.unsorted_segment_sum(tf.reshape(values, [-1]), tf.reshape(knot, [-1]), size)
+    return tf.reshape(sums, shape)
+
+
+def _older(sums):
+    """Return the sums one knot older; the last is 0."""
+    return tf.roll(sums, 1, axis=-1)
 
 
 def _bend(resolution: float) -> float:

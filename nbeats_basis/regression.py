@@ -13,9 +13,7 @@ def expand(design, theta):
         design: `(M or 1, B or 1, T, K)`.
         theta: `(M, B, K)`.
     """
-    if design.shape[1] == 1:
-        return tf.matmul(theta, design[:, 0], transpose_b=True)
-    return tf.linalg.matvec(design, theta)
+    return _product(theta, tf.linalg.matrix_transpose(design))
 
 
 def moments(design, values):
@@ -25,9 +23,19 @@ def moments(design, values):
         design: Phi, `(M or 1, B or 1, T, K)`.
         values: y, `(M, B, T)`, 0 where not observed.
     """
-    if design.shape[1] == 1:
-        return tf.matmul(values, design[:, 0])
-    return tf.linalg.matvec(design, values, transpose_a=True)
+    return _product(values, design)
+
+
+def _product(rows, matrix):
+    """Return the products of row vectors and matrices, `(M, B, J)`; on the processor faster than those of columns.
+
+    Args:
+        rows: `(M, B, I)`.
+        matrix: `(M or 1, B or 1, I, J)`.
+    """
+    if matrix.shape[1] == 1:  # one matrix for all windows
+        return tf.matmul(rows, matrix[:, 0])
+    return tf.matmul(rows[..., None, :], matrix)[..., 0, :]
 
 
 def normal_matrix(design, observed):
@@ -42,7 +50,7 @@ def normal_matrix(design, observed):
         pairs = shared[..., :, None] * shared[..., None, :]
         gram = tf.matmul(observed, tf.reshape(pairs, (*pairs.shape[:2], terms * terms)))
         return tf.reshape(gram, (*_dims(gram)[:2], terms, terms))
-    return tf.matmul(design * observed[..., None], design, transpose_a=True)
+    return tf.matmul(tf.linalg.matrix_transpose(design) * observed[..., None, :], design)
 
 
 def floored(gram, precision):
@@ -58,22 +66,76 @@ def floored(gram, precision):
     return tf.maximum(precision, tf.stop_gradient(floor))
 
 
-@tf.custom_gradient
-def inverse(matrix):
-    """Return the inverses of symmetric positive definite matrices, by Cholesky.
-
-    With X = A^-1 the gradient is dA = -X dX X, two products.
+def alike(design, observed):
+    """Return whether all windows of a member have the same normal matrix, because of one grid and one mask, a scalar.
 
     Args:
-        matrix: A, `(..., K, K)`.
+        design: Phi, `(M or 1, B or 1, T, K)`.
+        observed: the diagonal of W, `(M, B, T)`.
     """
-    eye = tf.eye(matrix.shape[-1], batch_shape=tf.shape(matrix)[:-2], dtype=matrix.dtype)
-    result = tf.linalg.cholesky_solve(tf.linalg.cholesky(matrix), eye)
+    return tf.constant(design.shape[1] == 1) & tf.reduce_all(observed == observed[:, :1])
+
+
+def inverse(gram, precision, shared):
+    """Return A^-1 of A = G + Lambda, by Cholesky: A = L L', A^-1 = V' V with V = L^-1.
+
+    Constant for gradients: those of what is made of it, `solve` and `inverse_diagonal`, need no product of matrices.
+
+    Args:
+        gram: G, symmetric, `(M, B, K, K)`.
+        precision: the diagonal of Lambda, positive, `(M, B, K)`.
+        shared: of `alike`, a scalar: True to invert the matrix of each member's first window only.
+    """
+    matrix = tf.stop_gradient(tf.linalg.set_diag(gram, tf.linalg.diag_part(gram) + precision))
+
+    def invert(matrix):
+        eye = tf.eye(matrix.shape[-1], batch_shape=tf.shape(matrix)[:-2], dtype=matrix.dtype)
+        root = tf.linalg.triangular_solve(tf.linalg.cholesky(matrix), eye)
+        return tf.matmul(root, root, transpose_a=True)
+
+    return tf.cond(
+        shared, lambda: tf.broadcast_to(invert(matrix[:, :1]), tf.shape(matrix)), lambda: invert(matrix)
+    )
+
+
+@tf.custom_gradient
+def solve(inverse, gram, precision, right):
+    """Return x = A^-1 b, `(M, B, K)`.
+
+    With u = A^-1 dx the gradients are db = u, dG = -u x' and dLambda = -u * x.
+
+    Args:
+        inverse: A^-1 of `inverse`, `(M, B, K, K)`.
+        gram: G, symmetric, `(M, B, K, K)`.
+        precision: the diagonal of Lambda, `(M, B, K)`.
+        right: b, `(M, B, K)`.
+    """
+    solution = _product(right, inverse)
 
     def gradient(upstream):
-        return -tf.matmul(result, tf.matmul(upstream, result))
+        adjoint = _product(upstream, inverse)
+        return None, -adjoint[..., :, None] * solution[..., None, :], -adjoint * solution, adjoint
 
-    return result, gradient
+    return solution, gradient
+
+
+@tf.custom_gradient
+def inverse_diagonal(inverse, gram, precision):
+    """Return the diagonal d of X = A^-1, `(M, B, K)`.
+
+    The gradients are dG = -X diag(dd) X and dLambda = -(X * X) dd.
+
+    Args:
+        inverse: X of `inverse`, `(M, B, K, K)`.
+        gram: G, symmetric, `(M, B, K, K)`.
+        precision: the diagonal of Lambda, `(M, B, K)`.
+    """
+
+    def gradient(upstream):
+        outward = tf.matmul(inverse * upstream[..., None, :], inverse)
+        return None, -outward, -_product(upstream, inverse**2)
+
+    return tf.linalg.diag_part(inverse), gradient
 
 
 def _dims(tensor) -> list:

@@ -7,7 +7,16 @@ from reference import ridge
 
 from nbeats_basis.bases import Fourier, Polynomial
 from nbeats_basis.blocks import BasisBlock
-from nbeats_basis.regression import expand, floored, inverse, moments, normal_matrix
+from nbeats_basis.regression import (
+    alike,
+    expand,
+    floored,
+    inverse,
+    inverse_diagonal,
+    moments,
+    normal_matrix,
+    solve,
+)
 
 TIMES = np.arange(-11.0, 1, dtype="float32")[None, None]
 QUERY = np.arange(1.0, 5, dtype="float32")[None, None]
@@ -92,15 +101,46 @@ def test_a_design_per_window_gives_what_a_shared_one_gives(window):
     np.testing.assert_allclose(expand(design, theta), expand(each, theta), atol=1e-5)
 
 
+def test_windows_of_one_mask_share_an_inverse(rng):
+    """And give what they give beside a window of another mask."""
+    block = make_block(coefficients="regression")
+    observed = np.broadcast_to(rng.uniform(size=(2, 1, 12)) < 0.7, (2, 5, 12)).astype("float32")
+    values = (rng.normal(size=(2, 5, 12)) * observed).astype("float32")
+    both = [np.concatenate([each, np.ones((2, 1, 12), "float32")], axis=1) for each in (values, observed)]
+    design = make_basis()(TIMES)
+    assert alike(design, observed) and not alike(design, both[1])
+    assert not alike(tf.repeat(design, 5, axis=1), observed)
+    for shared, apart in zip(block(TIMES, values, observed, QUERY), block(TIMES, *both, QUERY), strict=True):
+        np.testing.assert_allclose(shared, apart[:, :5], atol=1e-5)
+
+
+@pytest.mark.parametrize("compiled", [{}, {"jit_compile": True}])
+def test_compiled_gradients_are_those_of_eager_mode(window, compiled):
+    values, observed = (tf.constant(each) for each in window)
+    block = make_block(coefficients="combined")
+
+    def gradients():
+        with tf.GradientTape() as tape:
+            backcast, forecast, _ = block(TIMES, values, observed, QUERY)
+            loss = tf.reduce_sum(backcast**2) + tf.reduce_sum(forecast**2)
+        return tape.gradient(loss, [weight.value for weight in block.trainable_variables])
+
+    for ours, theirs in zip(tf.function(gradients, **compiled)(), gradients(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
 def test_gradient_of_the_regression_matches_finite_differences(rng):
-    """In the design, the values and the precision."""
+    """In the design, the values and the precision, of the coefficients and of the diagonal of the inverse."""
     design, values = rng.normal(size=(2, 3, 9, 4)), rng.normal(size=(2, 3, 9))
     observed = (rng.uniform(size=(2, 3, 9)) < 0.8).astype(float)
 
     def theta(design, values, precision):
         gram = normal_matrix(design, observed)
-        inverted = inverse(gram + tf.linalg.diag(floored(gram, tf.exp(precision))))
-        return tf.linalg.matvec(inverted, moments(design, values * observed))
+        precision = floored(gram, tf.exp(precision))
+        regression = inverse(gram, precision, alike(design, observed)), gram, precision
+        return tf.concat(
+            [solve(*regression, moments(design, values * observed)), inverse_diagonal(*regression)], -1
+        )
 
     theory, numeric = tf.test.compute_gradient(
         theta, [tf.constant(design), tf.constant(values), tf.constant(rng.normal(size=(2, 1, 4)))]

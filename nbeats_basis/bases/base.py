@@ -145,9 +145,10 @@ class Concatenate(Basis):
                 basis.build(times_shape)
 
     def evaluate_from(self, times, order: int, origin):
-        """Concatenate the parts' values on the last axis."""
+        """Concatenate the parts' values on the last axis, a function's values side by side in memory."""
         values = [basis.evaluate_from(times, order, origin) for basis in self.bases]
-        return ops.concatenate(_same_batch(values), axis=-1)
+        rows = [ops.swapaxes(v, -1, -2) for v in _same_batch(values)]
+        return ops.swapaxes(ops.concatenate(rows, axis=-2), -1, -2)
 
     def oscillations(self) -> tuple:
         """Return the oscillations of all parts."""

@@ -84,24 +84,22 @@ class Fourier(Basis):
             )
 
     def evaluate_from(self, times, order: int, origin):
-        """Evaluate in closed form; each derivative advances the phase by a quarter turn."""
-        rates = self._rates(times.dtype)
-        turns = (times - self.origin)[..., None] * rates
-        if self.phase == "calendar" and origin is not None:  # in float64: the origin may be decades away
-            start = ops.cast(origin, "float64")[..., None, None] * self._rates("float64")
-            turns += ops.cast(start - ops.floor(start), times.dtype)
-        angle = 2 * np.pi * (turns - ops.round(turns))
-        cos, sin = ops.cos(angle), ops.sin(angle)
-        for _ in range(order % 4):
-            cos, sin = -sin, cos
-        if order:
-            speeds = (2 * np.pi * rates) ** order
-            cos, sin = cos * speeds, sin * speeds
-        parts, first = [], 0
-        for count in self.harmonics:
-            parts += [cos[..., first : first + count], sin[..., first : first + count]]
-            first += count
-        return ops.concatenate(parts, axis=-1) if parts else cos
+        """Evaluate each period's first harmonic, the others by the sums of its angle; each derivative is a quarter turn."""
+        parts = []
+        for i, count in enumerate(self.harmonics):
+            rate = self._rates(times.dtype)[..., i]
+            turns = (times - self.origin) * rate
+            if self.phase == "calendar" and origin is not None:  # in float64: the origin may be decades away
+                start = ops.cast(origin, "float64")[..., None] * self._rates("float64")[..., i]
+                turns += ops.cast(start - ops.floor(start), times.dtype)
+            cos, sin = _multiples(2 * np.pi * (turns - ops.round(turns)), count)
+            for _ in range(order % 4):
+                cos, sin = -sin, cos
+            if order:
+                speeds = (2 * np.pi * rate[..., None, None] * np.arange(1, count + 1)[:, None]) ** order
+                cos, sin = cos * speeds, sin * speeds
+            parts += [cos, sin]
+        return ops.swapaxes(ops.concatenate(parts, axis=-2), -1, -2) if parts else times[..., None][..., :0]
 
     def oscillations(self) -> tuple:
         """Return all harmonics; none decays."""
@@ -111,18 +109,19 @@ class Fourier(Basis):
                 *(2 * sum(self.harmonics[:i]) + np.arange(n) for i, n in enumerate(self.harmonics)),
             ]
         )
+        index = np.repeat(np.arange(len(self.periods)), self.harmonics)
+        multiple = np.concatenate([np.zeros(0), *(np.arange(1, n + 1) for n in self.harmonics)])
         rates = self._rates("float32")
         rates = rates if len(rates.shape) == 1 else rates[:, 0, 0]
+        rates = ops.take(rates, index, axis=-1) * ops.cast(multiple, "float32")
         return cosines, cosines + np.repeat(self.harmonics, self.harmonics), rates, ops.zeros_like(rates)
 
     def _rates(self, dtype):
-        """Return each harmonic's turns per unit of time, `(n,)`, or `(M, 1, 1, n)` where learned by members."""
-        index = np.repeat(np.arange(len(self.periods)), self.harmonics)
-        multiple = np.concatenate([np.arange(1, n + 1) for n in self.harmonics] or [np.zeros(0)])
-        rates = ops.cast(multiple / self._lengths[index], dtype)
+        """Return each period's turns per unit of time, `(n,)`, or `(M, 1, 1, n)` where learned by members."""
+        rates = ops.cast(1 / self._lengths, dtype)
         if not self.learnable:
             return rates
-        rates = rates * ops.exp(-ops.cast(ops.take(self.log_factor, index, axis=-1), dtype))
+        rates = rates * ops.exp(-ops.cast(self.log_factor, dtype))
         return rates if self.seeds is None else rates[:, None, None, :]
 
     def get_config(self):
@@ -136,3 +135,14 @@ class Fourier(Basis):
             "phase": self.phase,
             "time_unit": self.time_unit,
         }
+
+
+def _multiples(angle, count: int):
+    """Return the cosines and the sines of 1, ..., `count` times an angle `(..., T)`, `(..., count, T)` each."""
+    cos, sin = ops.cos(angle)[..., None, :], ops.sin(angle)[..., None, :]
+    while cos.shape[-2] < count:  # twice as many: those of k + n from those of k and of n, the last
+        left = min(count - cos.shape[-2], cos.shape[-2])
+        c, s, last_c, last_s = cos[..., :left, :], sin[..., :left, :], cos[..., -1:, :], sin[..., -1:, :]
+        cos = ops.concatenate([cos, c * last_c - s * last_s], axis=-2)
+        sin = ops.concatenate([sin, s * last_c + c * last_s], axis=-2)
+    return cos[..., :count, :], sin[..., :count, :]

@@ -60,7 +60,7 @@ class Polynomial(Basis):
         slope = 1 / (b - a)
         if self.kind != "monomial":
             u, slope = 2 * u - 1, 2 * slope
-        values = ops.stack(self._recur(u), axis=-1)
+        values = ops.swapaxes(ops.stack(self._recur(u), axis=-2), -1, -2)  # rows are contiguous
         if order == 0:
             return values
         operator = np.linalg.matrix_power(_derivative_matrix(self.kind, self.degree), order) * slope**order
