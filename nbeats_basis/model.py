@@ -11,6 +11,8 @@ from nbeats_basis.ensemble import combine, combine_slopes, mixture_quantiles
 from nbeats_basis.heads import Head, Point
 from nbeats_basis.inputs import prepare
 from nbeats_basis.losses import member_losses
+from nbeats_basis.members import PRECISIONS, products_in
+from nbeats_basis.optimizers import Adam
 from nbeats_basis.scaling import SCALINGS, standardize
 from nbeats_basis.stacks import Generic, Seasonality, Stack, Trend
 from nbeats_basis.training import StopOnNonFinite, clip_members
@@ -243,16 +245,19 @@ class NBeats(keras.Model):
         clip_norm: float = 1.0,
         steps_per_execution: int = 1,
         jit_compile: bool = False,
+        precision: str = "float32",
     ):
         """Set up training; the loss is the head's.
 
         Args:
-            optimizer: a Keras optimizer or its name. Defaults to "adam".
+            optimizer: a Keras optimizer or its name; "adam" is `optimizers.Adam`. Defaults to "adam".
             clip_norm: largest norm of each member's gradient. Defaults to 1.0.
             steps_per_execution: steps of one call of the compiled function. Defaults to 1.
             jit_compile: True to compile by XLA (graph mode is the faster on CPUs). Defaults to False.
+            precision: of the networks' products in a training step, see `Training`. Defaults to "float32".
         """
-        self.clip_norm = float(clip_norm)
+        self.clip_norm, self.precision = float(clip_norm), check_choice("precision", precision, PRECISIONS)
+        optimizer = Adam() if optimizer == "adam" else optimizer
         super().compile(optimizer=optimizer, steps_per_execution=steps_per_execution, jit_compile=jit_compile)
         self.optimizer.build(self.trainable_variables)
 
@@ -305,7 +310,8 @@ class NBeats(keras.Model):
             inputs, targets = self._train_source.draw(self.optimizer.iterations, self.member_seeds)
         variables = self.trainable_variables
         with tf.GradientTape() as tape:
-            losses = self.losses_of(inputs, targets)
+            with products_in(self.precision):
+                losses = self.losses_of(inputs, targets)
             total = tf.reduce_sum(losses)
         zero = tf.UnconnectedGradients.ZERO  # the last block's backcast leads nowhere
         gradients = tape.gradient(total, [v.value for v in variables], unconnected_gradients=zero)

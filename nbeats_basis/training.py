@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from nbeats_basis.checks import TrainingWarning, check_int, check_positive
+from nbeats_basis.optimizers import Adam
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,10 @@ def make_optimizer(training: Training, steps: int, callbacks: list | None) -> ke
     """
     setters = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
     if any(isinstance(callback, setters) for callback in callbacks or ()):
-        return keras.optimizers.Adam(training.learning_rate)
+        return Adam(training.learning_rate)
     third, rate = max(1, steps // 3), training.learning_rate
     halved = keras.optimizers.schedules.PiecewiseConstantDecay([third, 2 * third], [rate, rate / 2, rate / 4])
-    return keras.optimizers.Adam(halved)
+    return Adam(halved)
 
 
 def clip_members(gradients: list, clip_norm: float) -> tuple:
