@@ -35,7 +35,7 @@ def split(dataset: str, group: str, validate: bool):
     return train, test, horizon
 
 
-def run(dataset: str, group: str, validate: bool, seed: int) -> dict:
+def run(dataset: str, group: str, validate: bool, seed: int, precision: str) -> dict:
     """Return the errors of one group and the wall times of fit and predict."""
     train, test, horizon = split(dataset, group, validate)
     season = SEASONS[group]
@@ -48,11 +48,15 @@ def run(dataset: str, group: str, validate: bool, seed: int) -> dict:
         "metric": measure.__name__,
         "series": test.unique_id.nunique(),
         "seed": seed,
+        "precision": precision,
     }
+    training = nb.Training(precision=precision)
     forecasts = {"seasonal_naive": seasonal_naive(train, horizon, season)}
     for name, head in (("default", None), (measure.__name__, nb.heads.Point(measure.__name__))):
         start = time.perf_counter()
-        forecaster = nb.Forecaster(horizon=horizon, freq=1, seed=seed, stacks=stacks, head=head)
+        forecaster = nb.Forecaster(
+            horizon=horizon, freq=1, seed=seed, stacks=stacks, head=head, training=training
+        )
         predicted = forecaster.fit(train, verbose=0).predict()
         result[f"seconds_{name}"] = round(time.perf_counter() - start, 1)
         forecasts[f"head_{name}"] = predicted["NBeatsBasis"]
@@ -70,11 +74,15 @@ def main() -> None:
     parser.add_argument("--group", default=None)
     parser.add_argument("--validate", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
     options = parser.parse_args()
     versions = {m.__name__: m.__version__ for m in (nb, keras, tf, np)}
     print(json.dumps({**versions, "python": platform.python_version(), "machine": platform.processor()}))
     for group in [options.group] if options.group else nb.datasets.COMPETITIONS[options.dataset]:
-        print(json.dumps(run(options.dataset, group, options.validate, options.seed)), flush=True)
+        print(
+            json.dumps(run(options.dataset, group, options.validate, options.seed, options.precision)),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

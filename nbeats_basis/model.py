@@ -15,7 +15,7 @@ from nbeats_basis.members import PRECISIONS, products_in
 from nbeats_basis.optimizers import Adam
 from nbeats_basis.scaling import SCALINGS, standardize
 from nbeats_basis.stacks import Generic, Seasonality, Stack, Trend
-from nbeats_basis.training import StopOnNonFinite, clip_members
+from nbeats_basis.training import StopOnNonFinite, clip_members, update_if_finite
 
 
 @keras.saving.register_keras_serializable(package="nbeats_basis")
@@ -317,23 +317,9 @@ class NBeats(keras.Model):
         gradients = tape.gradient(total, [v.value for v in variables], unconnected_gradients=zero)
         gradients, norms = clip_members(gradients, self.clip_norm)
         finite = tf.math.is_finite(losses) & tf.math.is_finite(norms)
-        tf.cond(
-            tf.reduce_all(finite) & (self._failed[0] < 0),
-            lambda: self._apply(gradients, variables),
-            lambda: self._remember(finite),
-        )
+        update_if_finite(self.optimizer, variables, gradients, finite, self._failed)
         self.loss_tracker.update_state(tf.reduce_mean(losses))
         return self.get_metrics_result()
-
-    def _apply(self, gradients, variables):
-        self.optimizer.apply(gradients, variables)
-        return tf.constant(True)
-
-    def _remember(self, finite):
-        step = tf.cast(self.optimizer.iterations, "int32")
-        member = tf.argmin(tf.cast(finite, "int32"), output_type="int32")
-        self._failed.assign(tf.where(self._failed[0] < 0, tf.stack([step, member]), self._failed))
-        return tf.constant(False)
 
     def test_step(self, data):
         """Return the mean loss of a validation batch."""

@@ -7,7 +7,8 @@ from math import ceil
 import keras
 import tensorflow as tf
 
-from nbeats_basis.checks import TrainingWarning, check_int, check_positive
+from nbeats_basis.checks import TrainingWarning, check_choice, check_int, check_positive
+from nbeats_basis.members import PRECISIONS
 from nbeats_basis.optimizers import Adam
 
 
@@ -27,6 +28,9 @@ class Training:
         jit_compile: True to compile by XLA. Defaults to False.
         max_points: at irregular times, most observations of a window; fuller ones are thinned evenly, with a warning.
             Defaults to 256.
+        precision: what the networks' matrix products are computed in while training: "float32", or "bfloat16", faster for wide
+            networks on processors with instructions for it. Weights, bases, residuals and losses are float32 in both, and so is
+            every forecast. Defaults to "float32".
     """
 
     steps: int | None = None
@@ -37,6 +41,7 @@ class Training:
     steps_per_execution: int = 10
     jit_compile: bool = False
     max_points: int = 256
+    precision: str = "float32"
 
     def __post_init__(self):
         for name in ("batch_size", "epochs", "steps_per_execution", "max_points"):
@@ -46,6 +51,7 @@ class Training:
         if self.recent is not None:
             check_positive("recent", self.recent)
         check_positive("learning_rate", self.learning_rate)
+        check_choice("precision", self.precision, PRECISIONS)
 
     def plan(self, num_windows: int) -> tuple[int, int]:
         """Return the steps of an epoch and of an execution, the second dividing the first.
@@ -86,6 +92,30 @@ def clip_members(gradients: list, clip_norm: float) -> tuple:
     norms = tf.sqrt(tf.add_n([tf.reduce_sum(g**2, axis=range(1, len(g.shape))) for g in gradients]))
     factor = tf.minimum(1.0, clip_norm / tf.maximum(norms, 1e-12))
     return [g * tf.reshape(factor, (-1, *[1] * (len(g.shape) - 1))) for g in gradients], norms
+
+
+def update_if_finite(optimizer, variables: list, gradients: list, finite, failed) -> None:
+    """Take the optimizer's step; where a member is not finite, or was not before, take none and remember the first.
+
+    Args:
+        optimizer: of Keras.
+        variables: the weights.
+        gradients: one a weight.
+        finite: `(M,)` bool, whether each member's loss and gradient are finite.
+        failed: variable `(2,)`, step and member of the first that was not, -1 while there is none.
+    """
+
+    def apply():
+        optimizer.apply(gradients, variables)
+        return tf.constant(True)
+
+    def remember():
+        step = tf.cast(optimizer.iterations, "int32")
+        member = tf.argmin(tf.cast(finite, "int32"), output_type="int32")
+        failed.assign(tf.where(failed[0] < 0, tf.stack([step, member]), failed))
+        return tf.constant(False)
+
+    tf.cond(tf.reduce_all(finite) & (failed[0] < 0), apply, remember)
 
 
 class StopOnNonFinite(keras.callbacks.Callback):
