@@ -156,8 +156,8 @@ class BasisBlock(MemberLayer):
             theta = self.network(theta)
         if self.coefficients == "proposed":
             size = self._past_basis.num_terms - self.offset
-            backcast = expand(designs["past"], self._with_offset(theta[..., :size]))
-            theta = theta[..., size:]
+            proposed, theta = tf.split(theta, [size, theta.shape[-1] - size], axis=-1)
+            backcast = expand(designs["past"], self._with_offset(proposed))
         else:
             location, theta = self._regress(designs, fitted, theta)
             backcast = expand(designs["past"], location)
