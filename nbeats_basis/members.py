@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 PRECISIONS = ("float32", "bfloat16")
-_PRODUCTS = ContextVar("products", default="float32")
+_PRODUCTS = ContextVar("products", default=None)
 
 
 @contextmanager
@@ -99,12 +99,13 @@ class MemberLayer(keras.layers.Layer):
         return MemberInitializer(draw, self.seeds or (0,), f"{self.scope}/{name}")
 
 
+@keras.saving.register_keras_serializable(package="nbeats_basis")
 class MemberNetwork(MemberLayer):
     """M networks at once, ReLU layers and a linear one: `(M, B, I) -> (M, B, outputs)`, batched matrix products.
 
     h_1 = relu(W_1' x + b_1), ..., y = W' h + b, with weights from U(-1/sqrt(n), 1/sqrt(n)), n the size of what a layer reads
     (He et al. 2015 with a = sqrt(5)). Hidden layers are kept as `(M, units, B)`, the batch last: a bias is then one number a
-    row, which costs a third of a bias on the last axis. Inside `products_in` the products take its type.
+    row, cheaper to add than a bias on the last axis. Inside `products_in` the products take its type.
 
     Args:
         units: size of the hidden layers.
@@ -129,8 +130,8 @@ class MemberNetwork(MemberLayer):
             self.biases.append(self.member_weight(f"{name}/bias", (writes,), draw))
 
     def call(self, inputs):
-        """Return `(M, B, outputs)`, float32."""
-        dtype = _PRODUCTS.get()
+        """Return `(M, B, outputs)`."""
+        dtype = _PRODUCTS.get() or self.compute_dtype
         kernels, biases = ([tf.cast(w, dtype) for w in weights] for weights in (self.kernels, self.biases))
         hidden = tf.matmul(kernels[0], tf.cast(inputs, dtype), transpose_a=True, transpose_b=True)
         hidden = _relu(hidden, biases[0])
