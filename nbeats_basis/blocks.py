@@ -7,7 +7,7 @@ import tensorflow as tf
 from nbeats_basis.bases import Basis
 from nbeats_basis.checks import check_choice, check_int
 from nbeats_basis.encoders import encode, encoded_size
-from nbeats_basis.members import MemberDense, MemberLayer
+from nbeats_basis.members import MemberLayer, MemberNetwork
 from nbeats_basis.regression import (
     alike,
     expand,
@@ -107,15 +107,16 @@ class BasisBlock(MemberLayer):
         for name, basis, shape in self._named_bases(times_shape, query_times_shape):
             basis.assign_members(self.seeds, f"{self.scope}/{name}")
             basis.build(shape)
-        self.trunk, self.proposal = [], None
+        self.network = None
         if self._num_proposed():
             shape = values_shape
             if context_shape is not None:
                 shape = (*shape[:2], 2 * self._past_basis.num_terms + encoded_size(context_shape))
-            for i in range(self.num_layers):
-                self.trunk.append(self._dense(f"layer{i}", self.units, "relu", shape))
-                shape = (*shape[:2], self.units)
-            self.proposal = self._dense("proposal", self._num_proposed(), None, shape)
+            self.network = MemberNetwork(
+                self.units, self.num_layers, self._num_proposed(), dtype=self.dtype_policy
+            )
+            self.network.assign_members(self.seeds, self.scope)
+            self.network.build(shape)
         self.log_precision = None
         if self._regresses(context_shape):
             start = _PROPOSED if self.coefficients == "combined" else 0.0
@@ -158,12 +159,12 @@ class BasisBlock(MemberLayer):
         if context is not None:
             certainty = 1 - regression[-1] * inverse_diagonal(*regression)
             theta = tf.concat([solve(*regression, right), certainty, encode(context, values)], axis=-1)
-        if self.proposal is not None:
-            theta = self._propose(theta)
+        if self.network is not None:
+            theta = self.network(theta)
         if self.coefficients == "proposed":
             size = self._past_basis.num_terms - self.offset
-            backcast = expand(designs["past"], self._with_offset(theta[..., :size]))
-            theta = theta[..., size:]
+            proposed, theta = tf.split(theta, [size, theta.shape[-1] - size], axis=-1)
+            backcast = expand(designs["past"], self._with_offset(proposed))
         else:
             location, theta = self._regress(regression, right, theta)
             backcast = expand(designs["past"], location)
@@ -197,20 +198,8 @@ class BasisBlock(MemberLayer):
         if self.backcast_basis is not None:
             yield "backcast_basis", self.backcast_basis, times_shape
 
-    def _propose(self, read):
-        """Return the network's coefficients of what it reads."""
-        for dense in self.trunk:
-            read = dense(read)
-        return self.proposal(read)
-
     def _with_offset(self, theta):
         return tf.concat([theta, tf.ones_like(theta[..., :1])], axis=-1) if self.offset else theta
-
-    def _dense(self, name, units, activation, shape) -> MemberDense:
-        dense = MemberDense(units, activation, dtype=self.dtype_policy)
-        dense.assign_members(self.seeds, f"{self.scope}/{name}")
-        dense.build(shape)
-        return dense
 
     def get_config(self):
         """Return the constructor's arguments."""

@@ -37,6 +37,7 @@ def train(
         make_optimizer(training, training.epochs * steps_per_epoch, callbacks),
         steps_per_execution=steps_per_execution,
         jit_compile=training.jit_compile,
+        precision=training.precision,
     )
     log = net.fit(
         windows,

@@ -38,7 +38,9 @@ def prepare(inputs, lookbacks: tuple, window: float, horizon: float, scaling: st
         "observed": tf.cast(observed, "float32"),
         "query_times": _with_members(query if len(query.shape) > 1 else query[None], "float32"),
         "origin": origin if origin is None else _with_members(origin, "float64", 2),
-        "start": last_observed(values, times, observed),
+        "start": tf.where(
+            tf.reduce_any(observed, -1), standardize(latest[..., None], shift, scale)[..., 0], 0
+        ),
         "shift": shift,
         "scale": scale,
     }

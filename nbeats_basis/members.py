@@ -1,10 +1,30 @@
 """The member axis: weights of M networks side by side, each drawn from its own seed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from zlib import crc32
 
 import keras
 import numpy as np
+import tensorflow as tf
+
+PRECISIONS = ("float32", "bfloat16")
+_PRODUCTS = ContextVar("products", default=None)
+
+
+@contextmanager
+def products_in(dtype: str) -> Iterator[None]:
+    """Compute the products of networks called inside in another type; weights, inputs and outputs stay as they are.
+
+    Args:
+        dtype: "float32" or "bfloat16".
+    """
+    token = _PRODUCTS.set(dtype)
+    try:
+        yield
+    finally:
+        _PRODUCTS.reset(token)
 
 
 class MemberInitializer(keras.initializers.Initializer):
@@ -63,56 +83,71 @@ class MemberLayer(keras.layers.Layer):
         """Add a weight `(M, *shape)`, or `shape` where no members were assigned.
 
         Args:
-            name: name of the weight.
+            name: name of the weight within the layer; a "/" is allowed.
             shape: shape of one member's slice.
             draw: `draw(rng, shape) -> array`.
         """
-        initializer = self.member_initializer(name, draw)
+        initializer, label = self.member_initializer(name, draw), name.replace("/", "_")
         if self.seeds is None:
             return self.add_weight(
-                name=name, shape=shape, initializer=lambda s, dtype=None: initializer((1, *s), dtype)[0]
+                name=label, shape=shape, initializer=lambda s, dtype=None: initializer((1, *s), dtype)[0]
             )
-        return self.add_weight(name=name, shape=(len(self.seeds), *shape), initializer=initializer)
+        return self.add_weight(name=label, shape=(len(self.seeds), *shape), initializer=initializer)
 
     def member_initializer(self, name: str, draw: Callable) -> MemberInitializer:
         """Return the initializer of the weight `name` of this layer: see `MemberInitializer`."""
         return MemberInitializer(draw, self.seeds or (0,), f"{self.scope}/{name}")
 
 
-class MemberDense(MemberLayer):
-    """M dense maps at once: `(M, B, I) -> (M, B, units)`, one batched matrix product.
+@keras.saving.register_keras_serializable(package="nbeats_basis")
+class MemberNetwork(MemberLayer):
+    """M networks at once, ReLU layers and a linear one: `(M, B, I) -> (M, B, outputs)`, batched matrix products.
 
-    y_m = activation(x_m W_m + b_m), with W and b drawn from U(-1/sqrt(I), 1/sqrt(I)) (He et al. 2015 with a = sqrt(5)).
+    h_1 = relu(W_1' x + b_1), ..., y = W' h + b, with weights from U(-1/sqrt(n), 1/sqrt(n)), n the size of what a layer reads
+    (He et al. 2015 with a = sqrt(5)). Hidden layers are kept as `(M, units, B)`, the batch last: a bias is then one number a
+    row, cheaper to add than a bias on the last axis. Inside `products_in` the products take its type.
 
     Args:
-        units: size of the output.
-        activation: name of a Keras activation, or None for a linear map. Defaults to None.
+        units: size of the hidden layers.
+        num_layers: number of ReLU layers, at least 1.
+        outputs: size of the output.
     """
 
-    def __init__(self, units: int, activation: str | None = None, **kwargs):
+    def __init__(self, units: int, num_layers: int, outputs: int, **kwargs):
         super().__init__(**kwargs)
-        self.units, self.activation = units, activation
+        self.units, self.num_layers, self.outputs = units, num_layers, outputs
 
     def build(self, inputs_shape):
-        """Create the kernel `(M, I, units)` and the bias `(M, units)`."""
+        """Create kernels `(M, I, O)` and biases `(M, O)`, the linear layer's last."""
         if self.seeds is None:
             self.assign_members(range(inputs_shape[0]), self.scope)
-        limit = uniform(inputs_shape[-1] ** -0.5)
-        self.dense = keras.layers.EinsumDense(
-            "mbi,mio->mbo",
-            output_shape=(None, self.units),
-            bias_axes="mo",
-            activation=self.activation,
-            kernel_initializer=self.member_initializer("kernel", limit),
-            bias_initializer=self.member_initializer("bias", limit),
-            dtype=self.dtype_policy,
-        )
-        self.dense.build(inputs_shape)
+        self.kernels, self.biases = [], []
+        sizes = [inputs_shape[-1], *[self.units] * self.num_layers, self.outputs]
+        names = [*(f"layer{i}" for i in range(self.num_layers)), "proposal"]
+        for name, reads, writes in zip(names, sizes[:-1], sizes[1:], strict=True):
+            draw = uniform(reads**-0.5)
+            self.kernels.append(self.member_weight(f"{name}/kernel", (reads, writes), draw))
+            self.biases.append(self.member_weight(f"{name}/bias", (writes,), draw))
 
     def call(self, inputs):
-        """Return `(M, B, units)`."""
-        return self.dense(inputs)
+        """Return `(M, B, outputs)`."""
+        dtype = _PRODUCTS.get() or self.compute_dtype
+        kernels, biases = ([tf.cast(w, dtype) for w in weights] for weights in (self.kernels, self.biases))
+        hidden = tf.matmul(kernels[0], tf.cast(inputs, dtype), transpose_a=True, transpose_b=True)
+        hidden = _relu(hidden, biases[0])
+        for kernel, bias in zip(kernels[1:-1], biases[1:-1], strict=True):
+            hidden = _relu(tf.matmul(kernel, hidden, transpose_a=True), bias)
+        outputs = tf.matmul(hidden, kernels[-1], transpose_a=True) + biases[-1][:, None]
+        return tf.cast(outputs, self.variable_dtype)
 
     def get_config(self):
         """Return the constructor's arguments."""
-        return {**super().get_config(), "units": self.units, "activation": self.activation}
+        own = {"units": self.units, "num_layers": self.num_layers, "outputs": self.outputs}
+        return {**super().get_config(), **own}
+
+
+def _relu(products, bias):
+    """Return relu(products + bias), `(M, units, B)`, as rows: a broadcast along rows is the cheap one."""
+    rows = bias.shape[0] * bias.shape[1]
+    hidden = tf.nn.relu(tf.reshape(products, (rows, -1)) + tf.reshape(bias, (rows, 1)))
+    return tf.reshape(hidden, (*bias.shape, -1))

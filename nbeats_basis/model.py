@@ -10,7 +10,9 @@ from nbeats_basis.encoders import RegressionEncoder
 from nbeats_basis.heads import Head, Point
 from nbeats_basis.inputs import prepare
 from nbeats_basis.losses import member_losses
+from nbeats_basis.members import PRECISIONS, products_in
 from nbeats_basis.network import Network
+from nbeats_basis.optimizers import Adam
 from nbeats_basis.replicas import apply_if, average
 from nbeats_basis.scaling import SCALINGS, standardize
 from nbeats_basis.stacks import Generic, Seasonality, Stack, Trend
@@ -213,16 +215,19 @@ class NBeats(Network):
         clip_norm: float = 1.0,
         steps_per_execution: int = 1,
         jit_compile: bool = False,
+        precision: str = "float32",
     ):
         """Set up training; the loss is the head's.
 
         Args:
-            optimizer: a Keras optimizer or its name. Defaults to "adam".
+            optimizer: a Keras optimizer or its name; "adam" is `optimizers.Adam`. Defaults to "adam".
             clip_norm: largest norm of each member's gradient. Defaults to 1.0.
             steps_per_execution: steps of one call of the compiled function, 1 with several replicas. Defaults to 1.
             jit_compile: True to compile by XLA (graph mode is the faster on CPUs). Defaults to False.
+            precision: of the networks' products in a training step, see `Training`. Defaults to "float32".
         """
-        self.clip_norm = float(clip_norm)
+        self.clip_norm, self.precision = float(clip_norm), check_choice("precision", precision, PRECISIONS)
+        optimizer = Adam() if optimizer == "adam" else optimizer
         steps = 1 if self.distribute_strategy.num_replicas_in_sync > 1 else steps_per_execution
         super().compile(optimizer=optimizer, steps_per_execution=steps, jit_compile=jit_compile)
         self.optimizer.build(self.trainable_variables)
@@ -277,7 +282,8 @@ class NBeats(Network):
             inputs, targets = self._train_source.draw(self.optimizer.iterations, self.member_seeds)
         variables = self.trainable_variables
         with tf.GradientTape() as tape:
-            losses = self.losses_of(inputs, targets)
+            with products_in(self.precision):
+                losses = self.losses_of(inputs, targets)
             total = tf.reduce_sum(losses)
         zero = tf.UnconnectedGradients.ZERO  # the last block's backcast leads nowhere
         gradients = tape.gradient(total, [v.value for v in variables], unconnected_gradients=zero)

@@ -71,10 +71,9 @@ def last_observed(values, times, observed):
     """Return the observed value of the latest time of each window, 0 where there is none.
 
     Args:
-        values: `(M, B, L)`.
+        values: `(M, B, L)`, 0 where not observed.
         times: `(M or 1, B or 1, L)`, different where observed.
         observed: `(M, B, L)` bool.
     """
-    times = tf.where(observed, times, times.dtype.min)
-    latest = observed & (times == tf.reduce_max(times, axis=-1, keepdims=True))
-    return tf.reduce_sum(tf.where(latest, values, 0), axis=-1)
+    latest = tf.argmax(tf.where(observed, times, times.dtype.min), axis=-1)
+    return tf.gather(values, latest, axis=-1, batch_dims=2)

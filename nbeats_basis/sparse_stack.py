@@ -90,12 +90,12 @@ class SparseBlock(BasisBlock):
         """Return backcast, forecast and codes."""
         designs = designs or self.designs(times, observed, query_times)
         theta = [self.codes(values, designs)]
-        if self.proposal is not None:
+        if self.network is not None:
             read = values
             if context is not None:
                 seen = tf.broadcast_to(designs["norms"] / (1 + designs["norms"]), tf.shape(theta[0]))
                 read = tf.concat([theta[0], seen, encode(context, values)], axis=-1)
-            theta += tf.split(self._propose(read), self.num_params - 1, axis=-1)
+            theta += tf.split(self.network(read), self.num_params - 1, axis=-1)
         curves = [expand(designs["future"], each) for each in theta]
         return expand(designs["past"], theta[0]), tf.stack(curves, axis=-1), theta[0]
 

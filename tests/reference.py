@@ -8,6 +8,12 @@ def dense_relu(x, kernel, bias):
     return np.maximum(x @ kernel + bias, 0)
 
 
+def layers_of(network):
+    """Return kernel and bias of each layer of a `MemberNetwork`, the linear one last."""
+    weights = network.get_weights()
+    return list(zip(weights[::2], weights[1::2], strict=True))
+
+
 def nbeats(window, stacks, horizon):
     """Forecast one window by classical N-BEATS in raw units.
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from reference import ridge
+from reference import layers_of, ridge
 
 from nbeats_basis.bases import Fourier, Polynomial
 from nbeats_basis.blocks import BasisBlock
@@ -53,10 +53,9 @@ def test_regression_matches_least_squares(window, rng, coefficients):
             prior = np.zeros(6)
             if coefficients == "combined":
                 hidden = values[m : m + 1]
-                for dense in block.trunk:
-                    kernel, bias = dense.get_weights()
-                    hidden = np.maximum(hidden[0] @ kernel[m] + bias[m], 0)[None]
-                kernel, bias = block.proposal.get_weights()
+                *layers, (kernel, bias) = layers_of(block.network)
+                for inner, shift in layers:
+                    hidden = np.maximum(hidden[0] @ inner[m] + shift[m], 0)[None]
                 prior = (hidden[0] @ kernel[m] + bias[m])[b]
             precision = np.exp(block.log_precision.numpy()[m])
             theta = ridge(design, values[m, b], observed[m, b], precision, prior)
@@ -68,12 +67,10 @@ def test_infinite_precision_is_the_classical_block(window):
     values, observed = window
     combined, classical = make_block(coefficients="combined"), make_block()
     combined.log_precision.assign(np.full((2, 6), 25.0))
-    for ours, theirs in zip(combined.trunk, classical.trunk, strict=True):
-        theirs.set_weights(ours.get_weights())
-    kernel, bias = combined.proposal.get_weights()
-    classical.proposal.set_weights(
-        [np.tile(kernel, 2), np.tile(bias, 2)]
-    )  # one theta for backcast and forecast
+    *hidden, kernel, bias = combined.network.get_weights()
+    classical.network.set_weights(  # one theta for backcast and forecast
+        [*hidden, np.tile(kernel, 2), np.tile(bias, 2)]
+    )
     for ours, theirs in zip(
         combined(TIMES, values, observed, QUERY), classical(TIMES, values, observed, QUERY), strict=True
     ):
@@ -83,7 +80,8 @@ def test_infinite_precision_is_the_classical_block(window):
 def test_silent_proposal_is_pure_regression(window):
     values, observed = window
     combined, regression = make_block(coefficients="combined"), make_block(coefficients="regression")
-    combined.proposal.set_weights([np.zeros_like(w) for w in combined.proposal.get_weights()])
+    *hidden, kernel, bias = combined.network.get_weights()
+    combined.network.set_weights([*hidden, np.zeros_like(kernel), np.zeros_like(bias)])
     combined.log_precision.assign(regression.log_precision)
     for ours, theirs in zip(
         combined(TIMES, values, observed, QUERY), regression(TIMES, values, observed, QUERY), strict=True

@@ -6,6 +6,7 @@ from layer_checks import run_layer_checks
 
 import nbeats_basis as nb
 from nbeats_basis.bases import DampedSinusoid, Fourier, Implicit, Learned, Polynomial
+from nbeats_basis.members import MemberNetwork
 
 TIMES = np.linspace(-8, 5, 21).astype("float32")
 WINDOW = [
@@ -15,6 +16,7 @@ WINDOW = [
     np.arange(1.0, 6, dtype="float32")[None, None],
 ]
 LAYERS = {
+    "network": (lambda: MemberNetwork(8, num_layers=2, outputs=3), [WINDOW[1]]),
     "polynomial": (lambda: Polynomial(3, kind="chebyshev", span=(-8, 5)), [TIMES]),
     "fourier": (lambda: Fourier([5, 7.5], harmonics=2, learnable=True), [TIMES]),
     "learned": (lambda: Learned(3, nodes=range(-8, 6)), [TIMES]),

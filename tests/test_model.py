@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from reference import nbeats
+from reference import layers_of, nbeats
 
 import nbeats_basis as nb
 from nbeats_basis.calendars import Calendar
@@ -47,8 +47,8 @@ def test_classical_network_matches_the_oracle(kind, horizon, rng):
         for stack in net.stacks:
             (block,) = stack.blocks
             weights = [
-                [w[m].squeeze() if w.shape[1] == 1 else w[m] for w in dense.get_weights()]
-                for dense in [*block.trunk, block.proposal]
+                [w[m].squeeze() if w.shape[1] == 1 else w[m] for w in layer]
+                for layer in layers_of(block.network)
             ]
             described[m].append((stack.component, stack.num_blocks, weights[:-1], weights[-1], 2))
     out = net(values)
@@ -105,7 +105,7 @@ def test_a_member_equals_the_same_network_trained_alone(windows, head):
 
 def test_members_differ_in_weights_and_windows(windows):
     net = small()
-    kernel = net.stacks[0].blocks[0].trunk[0].get_weights()[0]
+    kernel = net.stacks[0].blocks[0].network.get_weights()[0]
     assert np.abs(kernel[0] - kernel[1]).max() > 0.1
     values, _ = windows.draw(tf.constant(0), net.member_seeds)
     assert not np.array_equal(values[0], values[1], equal_nan=True)

@@ -1,0 +1,50 @@
+"""Adam in one pass over each weight."""
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable(package="nbeats_basis")
+class Adam(keras.optimizers.Adam):
+    """Keras' Adam, its update of a weight fused into one operation instead of some fifteen.
+
+    The same numbers up to rounding; memory is passed over once.
+
+    Args:
+        learning_rate: number, or a Keras schedule. Defaults to 0.001.
+        beta_1: decay of the mean of gradients. Defaults to 0.9.
+        beta_2: decay of the mean of their squares. Defaults to 0.999.
+        epsilon: added to the root of the mean square. Defaults to 1e-07.
+
+    Source: Kingma & Ba 2015, algorithm 1 in the form of the end of section 2, with epsilon unscaled.
+    """
+
+    def __init__(
+        self,
+        learning_rate=0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **kwargs,
+    ):
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, **kwargs)
+        if self.amsgrad:
+            raise ValueError("`amsgrad` is for `keras.optimizers.Adam`. Received: amsgrad=True")
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Update a weight and its two means."""
+        number = self._get_variable_index(variable)
+        step = tf.cast(self.iterations + 1, variable.dtype)
+        beta_1, beta_2 = (tf.constant(beta, variable.dtype) for beta in (self.beta_1, self.beta_2))
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[number].value.handle,
+            v=self._velocities[number].value.handle,
+            beta1_power=beta_1**step,
+            beta2_power=beta_2**step,
+            lr=tf.cast(learning_rate, variable.dtype),
+            beta1=beta_1,
+            beta2=beta_2,
+            epsilon=tf.constant(self.epsilon, variable.dtype),
+            grad=tf.cast(gradient, variable.dtype),
+        )
