@@ -17,7 +17,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,6 +25,7 @@ import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
+from peers.clock import clock, since
 from records import RESULTS, about, put
 
 import nbeats_basis as nb
@@ -90,16 +90,11 @@ class Shortest:
         return rows
 
 
-def clock() -> tuple[float, float]:
-    """Return wall time, and the process's time on all cores."""
-    return time.perf_counter(), time.process_time()
-
-
 def timed(function, *args, **kwargs) -> dict:
     """Return the seconds of a call."""
     begin = clock()
     function(*args, **kwargs)
-    return dict(zip(("seconds", "cpu_seconds"), np.subtract(clock(), begin).tolist(), strict=True))
+    return since(begin)
 
 
 def months(num_series: int, length: int) -> pd.DataFrame:
@@ -201,18 +196,19 @@ def fit(peer: Peer, options) -> dict:
 
 
 def reach(peer: Peer, options) -> dict:
-    """Return error and wall time of this package's fits and the peer's, on the last horizon of the training part."""
+    """Return error and seconds of this package's fits and the peer's, on the last horizon of the training part."""
     rows = {}
     for dataset in ("tourism", "m3"):
         measure = {"tourism": "mape"}.get(dataset, "smape")
         for model in (*options.preset, "nbeats"):
             asked = SimpleNamespace(validate=True, seed=1, python=options.python)
             record = accuracy.run(dataset, "monthly", model, asked)
-            seconds = record["fit_seconds"] + record["predict_seconds"]
+            spent = [record[f"fit_{kind}"] + record[f"predict_{kind}"] for kind in ("seconds", "cpu_seconds")]
             rows[f"{dataset} {model}"] = {
                 "measure": measure,
                 "error": record[measure],
-                "seconds": round(seconds, 1),
+                "seconds": round(spent[0], 1),
+                "cpu_seconds": round(spent[1], 1),
             }
     return {"rows": rows}
 
