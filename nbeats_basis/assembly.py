@@ -11,7 +11,6 @@ from nbeats_basis.heads import Head, StudentT
 from nbeats_basis.model import NBeats
 from nbeats_basis.observations import IrregularWindows
 from nbeats_basis.panel import Panel
-from nbeats_basis.stacks import Generic, Seasonality, Trend
 from nbeats_basis.training import Training
 from nbeats_basis.windows import Windows
 
@@ -41,11 +40,11 @@ def default_scaling(panel: Panel, head: Head) -> str:
     return "level" if head.is_relative and spread >= _RELATIVE * abs(level) else "std"
 
 
-def make_network(params: dict, panel: Panel) -> NBeats:
-    """Return the network for a panel.
+def resolve(params: dict, panel: Panel) -> dict:
+    """Return the arguments of one network, all that are None replaced by what suits the panel, lengths as numbers.
 
     Args:
-        params: arguments of `Forecaster`.
+        params: of `presets.plan`.
         panel: the series.
     """
     calendar, head = panel.calendar, params["head"] or default_head(panel)
@@ -55,25 +54,44 @@ def make_network(params: dict, panel: Panel) -> NBeats:
     if lookback is None:
         lookback = [
             multiple * horizon if irregular else max(multiple * horizon, 2 * season)
-            for multiple in (2, 3, 4, 5)
+            for multiple in params["multiples"]
         ]
-    if isinstance(lookback, Sequence) and not isinstance(lookback, str):
+    elif isinstance(lookback, Sequence) and not isinstance(lookback, str):
         lookback = [length("lookback", each, calendar) for each in lookback]
     else:
         lookback = length("lookback", lookback, calendar)
-    stacks = params["stacks"]
-    if stacks is None and irregular:
-        stacks = [Trend(units=128, coefficients="combined"), Generic(units=128)]
-    elif stacks is None:
-        stacks = [Trend(units=128), Seasonality([season] if season > 1 else None, units=128)]
+    return params | {
+        "horizon": horizon,
+        "lookback": lookback,
+        "head": head,
+        "scaling": params["scaling"] or default_scaling(panel, head),
+        "training": params["training"] or Training(),
+    }
+
+
+def longest(lookback) -> float:
+    """Return the longest of one lookback or several."""
+    return max(lookback) if isinstance(lookback, Sequence) else lookback
+
+
+def make_network(plan: dict, panel: Panel, window: float) -> NBeats:
+    """Return one network for a panel.
+
+    Args:
+        plan: of `resolve`.
+        panel: the series.
+        window: padded length of the windows.
+    """
+    irregular = panel.calendar.freq is None
     net = NBeats(
-        [stack.copy(calendar.time_unit) for stack in stacks],
-        horizon,
-        lookback,
-        head=head,
-        members=params["members"],
-        scaling=params["scaling"] or default_scaling(panel, head),
-        seed=params["seed"],
+        [stack.copy(panel.calendar.time_unit) for stack in plan["stacks"]],
+        plan["horizon"],
+        plan["lookback"],
+        head=plan["head"],
+        members=plan["members"],
+        scaling=plan["scaling"],
+        window=window,
+        seed=plan["seed"],
         encoder="regression" if irregular else "window",
         spacing=panel.spacing() if irregular else None,
     )

@@ -4,31 +4,33 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from nbeats_basis.model import NBeats
+from nbeats_basis.network import Network
 
 COLUMNS = ("frequency", "decay", "amplitude", "phase")
 
 
-def atoms(net: NBeats, inputs) -> dict:
+def atoms(network: Network, inputs) -> dict:
     r"""Return what every function of every stack contributes.
 
     The cosine and sine of an oscillation make one atom, A e^{-d t} cos(2 pi f t + phi) in data units, t counted from the window's
     last observation. Of any other function the amplitude is its coefficient, and the rest is NaN.
 
     Args:
-        net: the network.
+        network: the network.
         inputs: as for a call.
 
     Returns:
-        dict of `(B, 1, M, blocks, atoms, 5)` by component: the atom's number in its basis, then f, d, A and phi.
+        dict of `(B, 1, M, blocks, atoms, 5)` by first member and component: the atom's number in its basis, then f, d, A and phi.
     """
-    out = net(inputs)
-    found = {}
-    for name, stack, theta in zip(net.component_names, net.stacks, out["coefficients"], strict=True):
-        scaled = tf.cast(theta, "float64") * out["scale"][..., None, None]
-        blocks = [block.basis for block in stack.blocks] * (stack.num_blocks // len(stack.blocks))
-        each = [_of_block(basis, scaled[:, :, i], out["origin"]) for i, basis in enumerate(blocks)]
-        found[name] = tf.transpose(tf.stack(each, axis=2), (1, 0, 2, 3, 4))[:, None]
+    first, found = 0, {}
+    for net in network.networks():
+        out = net(inputs)
+        for name, stack, theta in zip(net.component_names, net.stacks, out["coefficients"], strict=True):
+            scaled = tf.cast(theta, "float64") * out["scale"][..., None, None]
+            blocks = [block.basis for block in stack.blocks] * (stack.num_blocks // len(stack.blocks))
+            each = [_of_block(basis, scaled[:, :, i], out["origin"]) for i, basis in enumerate(blocks)]
+            found[first, name] = tf.transpose(tf.stack(each, axis=2), (1, 0, 2, 3, 4))[:, None]
+        first += net.members
     return found
 
 
@@ -66,16 +68,16 @@ def to_frame(found: dict, ids, id_col: str) -> pd.DataFrame:
     """Return a row for each atom whose amplitude is not 0, by series, component, member, block and atom.
 
     Args:
-        found: arrays `(N, M, blocks, atoms, 5)` by component.
+        found: arrays `(N, M, blocks, atoms, 5)` by first member and component.
         ids: N names of series.
         id_col: name of their column.
     """
     parts = []
-    for order, (name, values) in enumerate(found.items()):
+    for order, ((first, name), values) in enumerate(found.items()):
         series, member, block, atom = np.nonzero(values[..., 3])
         rows = values[series, member, block, atom]
         part = pd.DataFrame(
-            {id_col: np.asarray(ids)[series], "component": name, "member": member, "block": block}
+            {id_col: np.asarray(ids)[series], "component": name, "member": first + member, "block": block}
         )
         part["atom"] = rows[:, 0].astype(int)
         part[list(COLUMNS)] = rows[:, 1:]

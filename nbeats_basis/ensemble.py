@@ -1,98 +1,89 @@
-"""The members' outputs in network units combined into one forecast in data units."""
+"""Networks of different stacks, losses and lookbacks that forecast as one."""
 
 from collections.abc import Sequence
 
+import keras
 import tensorflow as tf
 
-from nbeats_basis.heads import Head
+from nbeats_basis.model import NBeats
+from nbeats_basis.network import Network
+
+_OF_MEMBERS = ("params", "start", "shift", "scale")
 
 
-def combine(out: dict, head: Head) -> dict:
-    """Return the combined forecast: the mean of distributions, the median of points.
+@keras.saving.register_keras_serializable(package="nbeats_basis")
+class Ensemble(Network):
+    """The members of several networks side by side.
+
+    Components of equal name are one; a network without a component adds 0 to it.
 
     Args:
-        out: of a network: `params` `(M, B, H, P)`, `components` `(M, B, C, H)`, `start`, `shift`, `scale` `(M, B)`.
-        head: the head.
+        nets: list of networks, at least one, of equal horizon, window, encoder and kind of head, trained each on its own.
+
+    Call arguments:
+        inputs: as for `NBeats`.
+        order: order of the derivative in time of parameters and components. Defaults to 0.
 
     Returns:
-        dict of `mean` `(B, H)` and `components` `(B, H, 1 + C)` that add up to it, the level first, float64.
-    """
-    scale, shift = out["scale"], out["shift"]
-    location = _locations(out)
-    level = tf.reduce_mean(tf.cast(out["start"], "float64") * scale + shift, axis=0)
-    mean, components = tf.reduce_mean(location, axis=0), _components(out)
-    if not head.is_distribution:
-        median = _take_middle(location, location)
-        components += _shared(median - mean, components)
-        mean = median
-    level = tf.broadcast_to(level[:, None, None], tf.shape(mean[..., None]))
-    return {"mean": mean, "components": tf.concat([level, components], axis=-1)}
-
-
-def combine_slopes(slopes: dict, out: dict, head: Head) -> dict:
-    """Return the derivatives of `combine`.
-
-    Args:
-        slopes: of a network, of the derivatives.
-        out: of the same network, of the functions themselves.
-        head: the head.
-
-    Returns:
-        as `combine`; the level's derivative is 0.
-    """
-    values = tf.cast(slopes["params"][..., 0], "float64") * slopes["scale"][..., None]
-    mean, components = tf.reduce_mean(values, axis=0), _components(slopes)
-    if not head.is_distribution:
-        median = _take_middle(values, _locations(out))
-        components += _shared(median - mean, components)
-        mean = median
-    return {"mean": mean, "components": tf.concat([tf.zeros_like(mean)[..., None], components], axis=-1)}
-
-
-def mixture_quantiles(out: dict, head: Head, quantiles: Sequence[float]):
-    """Return quantiles of the members' equal mixture, `(B, H, Q)` float64.
-
-    Args:
-        out: as for `combine`.
-        head: the head.
-        quantiles: probabilities in (0, 1), a list or a tensor `(Q,)`.
+        dict of `params` `(M, B, H, P)`, `components` `(M, B, C, H)`, `backcasts` `(M, B, C, L)`, `start`, `shift` and
+        `scale` `(M, B)`, as of `NBeats`, M counting the members of all networks.
 
     Raises:
-        ValueError: quantiles of a point head.
+        ValueError: networks that cannot be combined.
+
+    Example:
+        >>> import numpy as np, nbeats_basis as nb
+        >>> nets = [nb.NBeats([stack], horizon=4, lookback=8) for stack in (nb.Trend(units=8), nb.Generic(units=8))]
+        >>> nb.Ensemble(nets).forecast(np.arange(16.0).reshape(2, 8))["components"].shape
+        TensorShape([2, 4, 3])
     """
-    location = _locations(out)
-    levels = tf.cast(quantiles, "float64")
-    if levels.shape[0] == 0:
-        return tf.reduce_mean(location, axis=0)[..., None][..., :0]
-    if not head.is_distribution:
-        raise ValueError(
-            "`quantiles` need a head that gives a distribution, such as `heads.StudentT()`. "
-            f"Received: head={head!r}"
+
+    def __init__(self, nets: Sequence[NBeats], **kwargs):
+        super().__init__(**kwargs)
+        self.nets = list(nets)
+        kinds = {(net.horizon, net.window, net.encoder is None, type(net.head)) for net in self.nets}
+        if len(kinds) != 1:
+            raise ValueError(
+                "`nets` must be networks of one horizon, window, encoder and kind of head. "
+                f"Received: {len(self.nets)} networks of {sorted(map(str, kinds))}"
+            )
+        first = self.nets[0]
+        self.horizon, self.window, self.encoder, self.head = (
+            first.horizon,
+            first.window,
+            first.encoder,
+            first.head,
         )
-    params = tf.concat([location[..., None], tf.cast(out["params"][..., 1:], "float64")], axis=-1)
-    return head.quantile(params, tf.broadcast_to(out["scale"][..., None], tf.shape(location)), levels)
+        self.members = sum(net.members for net in self.nets)
+        self.lookbacks = tuple(lookback for net in self.nets for lookback in net.lookbacks)
+        self.component_names = list(dict.fromkeys(name for net in self.nets for name in net.component_names))
+        self.built = True  # as the networks are
 
+    def networks(self) -> list[NBeats]:
+        """Return the networks."""
+        return self.nets
 
-def _locations(out: dict):
-    """Return the members' locations in data units, `(M, B, H)`."""
-    return tf.cast(out["params"][..., 0], "float64") * out["scale"][..., None] + out["shift"][..., None]
+    def call(self, inputs, order: int = 0):
+        """Return the outputs of all members."""
+        outputs = [net(inputs, order=order) for net in self.nets]
+        joined = {key: tf.concat([out[key] for out in outputs], axis=0) for key in _OF_MEMBERS}
+        for key in ("components", "backcasts"):
+            parts = [self._in_order(net, out[key]) for net, out in zip(self.nets, outputs, strict=True)]
+            joined[key] = tf.concat(parts, axis=0)
+        return joined
 
+    def _in_order(self, net: NBeats, components):
+        """Return `(M, B, C, T)` of all components from those of one network."""
+        zero = tf.zeros_like(components[:, :, 0])
+        mine = dict(zip(net.component_names, tf.unstack(components, axis=2), strict=True))
+        return tf.stack([mine.get(name, zero) for name in self.component_names], axis=2)
 
-def _components(out: dict):
-    """Return the members' mean components in data units, `(B, H, C)`."""
-    components = tf.cast(out["components"], "float64") * out["scale"][..., None, None]
-    return tf.transpose(tf.reduce_mean(components, axis=0), (0, 2, 1))
+    def get_config(self):
+        """Return the constructor's arguments."""
+        return {"nets": [net.get_config() for net in self.nets], "name": self.name}
 
-
-def _shared(distance, components):
-    """Return the median's small distance from the mean in equal shares: the median is not linear in components."""
-    return distance[..., None] / components.shape[-1]
-
-
-def _take_middle(values, keys):
-    """Return the values of the members whose keys are the middle one, or the mean of the middle two, `(B, H)`."""
-    order = tf.argsort(keys, axis=0)
-    count = keys.shape[0]
-    middle = tf.stack([order[(count - 1) // 2], order[count // 2]])
-    taken = tf.experimental.numpy.take_along_axis(values, middle, axis=0)
-    return tf.reduce_mean(taken, axis=0)
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Rebuild the networks from their configurations."""
+        config = dict(config)
+        return cls([NBeats.from_config(net) for net in config.pop("nets")], **config)

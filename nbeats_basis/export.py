@@ -3,10 +3,10 @@
 import keras
 import tensorflow as tf
 
-from nbeats_basis.model import NBeats
+from nbeats_basis.network import Network
 
 
-def export(net: NBeats, path: str, quantiles: list[float]) -> None:
+def export(net: Network, path: str, quantiles: list[float]) -> None:
     """Write a TensorFlow SavedModel with one signature, "serving_default".
 
     Inputs, float64, of any batch size and any lengths:

@@ -9,7 +9,7 @@ from nbeats_basis import export as saved_model
 from nbeats_basis import plotting
 from nbeats_basis.atoms import to_frame
 from nbeats_basis.checks import NotFittedError, check_int, check_quantiles, quantile_columns
-from nbeats_basis.model import NBeats
+from nbeats_basis.network import Network
 from nbeats_basis.panel import Panel
 from nbeats_basis.prediction import Predictor
 from nbeats_basis.queries import Queries
@@ -171,7 +171,7 @@ class Fitted:
         return plotting.plot_atoms(found, self._columns, span, unit)
 
     @property
-    def model(self) -> NBeats:
+    def model(self) -> Network:
         """The network, a `keras.Model`."""
         self._check_fitted()
         return self._model
@@ -188,7 +188,7 @@ class Fitted:
             level = (80, 95) if self.model.head.is_distribution else ()
         saved_model.export(self.model, str(path), sorted(check_quantiles(level)))
 
-    def _set_fitted(self, net: NBeats, panel: Panel, history: dict, spacing: float, max_points: int) -> None:
+    def _set_fitted(self, net: Network, panel: Panel, history: dict, spacing: float, max_points: int) -> None:
         """Keep what answers need."""
         self._model, self._panel, self._columns = net, panel, panel.columns
         self.history_ = {k: [float(v) for v in values] for k, values in history.items()}

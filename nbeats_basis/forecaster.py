@@ -9,17 +9,20 @@ import keras
 import pandas as pd
 
 from nbeats_basis import persistence
-from nbeats_basis.assembly import make_network, make_windows
+from nbeats_basis.assembly import longest, make_network, resolve
 from nbeats_basis.calendars import check_freq
 from nbeats_basis.durations import one
+from nbeats_basis.ensemble import Ensemble
 from nbeats_basis.fitted import Fitted
+from nbeats_basis.fitting import search, train
 from nbeats_basis.heads import Head
 from nbeats_basis.panel import Columns, Panel
+from nbeats_basis.presets import plan
 from nbeats_basis.stacks import Stack
-from nbeats_basis.training import Training, make_optimizer
+from nbeats_basis.training import Training
 
 # arguments that JSON holds as they are
-_PLAIN = ("horizon", "lookback", "freq", "members", "scaling", "seed", "time_unit")
+_PLAIN = ("horizon", "lookback", "freq", "members", "scaling", "seed", "time_unit", "preset")
 
 
 class Forecaster(Fitted):
@@ -30,25 +33,27 @@ class Forecaster(Fitted):
 
     Args:
         horizon: steps to forecast, at least 1; at irregular times a length, a number or a duration such as "7D".
-        lookback: steps or length of history, one, or a list that the members take in turn; None for 2 to 5 horizons.
-            Defaults to None.
+        lookback: steps or length of history, one, or a list that the members take in turn; None for 2 to 5 horizons, or
+            what the preset says. Defaults to None.
         freq: "infer", an offset alias such as "MS", a positive integer for integer times, or None for irregular times,
             stamps or numbers. Defaults to "infer".
         stacks: list of stacks, taken as a description; None for trend and seasonality, at irregular times for trend and
             splines. Defaults to None.
         head: what the network forecasts; None for `heads.StudentT("mape")` on a calendar where no value is negative and at most 1 % are 0,
             and `heads.StudentT()` elsewhere. Defaults to None.
-        members: networks in the ensemble. Defaults to 4.
+        members: networks of each kind in the ensemble, or "auto", 4, or what the preset says. Defaults to "auto".
         training: a `Training`; None for its defaults. Defaults to None.
         scaling: "std", "level", "panel" or "none", see `NBeats`; None for "level" with a head that learns from percentages where
             the typical standard deviation is at least a tenth of the typical value, and "std" elsewhere. Defaults to None.
         seed: equal seeds give equal forecasts on one machine. Defaults to 0.
         time_unit: unit of numbers that stand for irregular times of stamps, and of slopes: "W", "D", "h", "min", "s",
             "ms", "us" or "ns". Defaults to "D".
+        preset: "best" for an ensemble of several kinds of networks with lookbacks of 2 to 7 horizons, "fast" for a small one;
+            arguments given count for all its networks. Defaults to None, one kind of 4 members.
 
     Attributes:
         model: the `keras.Model`.
-        history_: dict of the training log, one value an epoch.
+        history_: dict of the training log, one value an epoch; of a preset the keys begin with the network, such as "network0.loss".
         freq_: the calendar's frequency, None for irregular times.
         spacing_: median time between observations, 1 step on a calendar.
 
@@ -68,11 +73,12 @@ class Forecaster(Fitted):
         freq: str | int | None = "infer",
         stacks: Sequence[Stack] | None = None,
         head: Head | None = None,
-        members: int = 4,
+        members: int | str = "auto",
         training: Training | None = None,
         scaling: str | None = None,
         seed: int = 0,
         time_unit: str = "D",
+        preset: str | None = None,
     ):
         self.horizon = horizon
         self.lookback = lookback
@@ -84,6 +90,7 @@ class Forecaster(Fitted):
         self.scaling = scaling
         self.seed = seed
         self.time_unit = time_unit
+        self.preset = preset
 
     def get_params(self, deep: bool = True) -> dict:
         """Return the constructor's arguments.
@@ -133,27 +140,24 @@ class Forecaster(Fitted):
         """
         check_freq(self.freq)
         one(self.time_unit)
-        training = self.training or Training()
         panel = Panel.from_frame(df, Columns(id_col, time_col, target_col), self.freq, self.time_unit)
         if self.freq == "infer" and verbose:
             print(f"freq inferred: {panel.calendar.freq!r}")
-        net = make_network(self.get_params(), panel)
-        windows = make_windows(panel, net, training, val_size)
-        steps_per_epoch, steps_per_execution = training.plan(windows.num_windows)
-        net.compile(
-            make_optimizer(training, training.epochs * steps_per_epoch, callbacks),
-            steps_per_execution=steps_per_execution,
-            jit_compile=training.jit_compile,
-        )
-        log = net.fit(
-            windows,
-            epochs=training.epochs,
-            steps_per_epoch=steps_per_epoch,
-            validation_data=windows.validation() if val_size else None,
-            callbacks=callbacks,
-            verbose=verbose,
-        )
-        self._set_fitted(net, panel, log.history, panel.spacing(), training.max_points)
+        plans = [resolve(each, panel) for each in plan(self.get_params(), panel)]
+        window = max(longest(each["lookback"]) for each in plans)
+        nets, history = [], {}
+        for number, each in enumerate(plans):
+            if self.preset is not None and self.training is None:
+                each = search(each, panel, window, val_size, verbose)
+            net = make_network(each, panel, window)
+            if verbose and len(plans) > 1:
+                print(f"network {number + 1} of {len(plans)}: {net.members} members of {net.component_names}")
+            log = train(net, panel, each["training"], val_size, callbacks, verbose)
+            prefix = f"network{number}." if len(plans) > 1 else ""
+            history |= {prefix + key: values for key, values in log.items()}
+            nets.append(net)
+        network = nets[0] if len(nets) == 1 else Ensemble(nets)
+        self._set_fitted(network, panel, history, panel.spacing(), plans[0]["training"].max_points)
         return self
 
     def save(self, path: str) -> None:

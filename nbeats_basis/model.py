@@ -7,17 +7,17 @@ import tensorflow as tf
 
 from nbeats_basis.checks import check_choice, check_int, check_positive, unused
 from nbeats_basis.encoders import RegressionEncoder
-from nbeats_basis.ensemble import combine, combine_slopes, mixture_quantiles
 from nbeats_basis.heads import Head, Point
 from nbeats_basis.inputs import prepare
 from nbeats_basis.losses import member_losses
+from nbeats_basis.network import Network
 from nbeats_basis.scaling import SCALINGS, standardize
 from nbeats_basis.stacks import Generic, Seasonality, Stack, Trend
 from nbeats_basis.training import StopOnNonFinite, clip_members
 
 
 @keras.saving.register_keras_serializable(package="nbeats_basis")
-class NBeats(keras.Model):
+class NBeats(Network):
     r"""M networks of stacks of basis blocks, side by side.
 
     Each forecast starts at the window's last observed value, to which every stack adds its component.
@@ -112,6 +112,7 @@ class NBeats(keras.Model):
         self._train_source = self._validation_source = None
         self.loss_tracker, self.nonzero_tracker = keras.metrics.Mean("loss"), keras.metrics.Mean("nonzero")
         self._failed = tf.Variable([-1, -1], trainable=False)  # step and member of the first non-finite loss
+        self.validation_losses = tf.Variable(tf.zeros(members), trainable=False)  # summed over windows
         inputs = {"values": tf.zeros((1, self.window if on_grid else 1), "float64")}
         self(
             inputs
@@ -146,6 +147,10 @@ class NBeats(keras.Model):
         """
         kwargs.setdefault("scaling", "none")
         return cls([Generic() for _ in range(30)], horizon, lookback, **kwargs)
+
+    def networks(self) -> list["NBeats"]:
+        """Return the network alone, where an `Ensemble` returns several."""
+        return [self]
 
     @property
     def member_seeds(self) -> tuple[int, ...]:
@@ -194,48 +199,6 @@ class NBeats(keras.Model):
             "coefficients": coefficients,
             **{k: window[k] for k in ("times", "values", "observed", "origin", "start", "shift", "scale")},
         }
-
-    def forecast(self, inputs, quantiles: Sequence[float] = ()) -> dict:
-        """Return the members' combined forecast in data units, float64.
-
-        Args:
-            inputs: as for a call.
-            quantiles: probabilities in (0, 1), a list or a tensor `(Q,)`. Defaults to ().
-
-        Returns:
-            dict of `mean` `(B, H)` (a point head's median over members), `components` `(B, H, 1 + C)` that add up to it,
-            the level first, and `quantiles` `(B, H, Q)`.
-
-        Raises:
-            ValueError: quantiles of a point head.
-        """
-        out = self(inputs)
-        return {**combine(out, self.head), "quantiles": mixture_quantiles(out, self.head, quantiles)}
-
-    def derivative(self, inputs, order: int = 1) -> dict:
-        """Return the derivatives in time of `forecast`'s `mean` and `components`, in data units per unit of time.
-
-        Args:
-            inputs: as for a call.
-            order: order of the derivative, at least 1. Defaults to 1.
-        """
-        return combine_slopes(self(inputs, order=check_int("order", order)), self(inputs), self.head)
-
-    def smooth(self, inputs) -> dict:
-        """Return what the stacks explain of the window at all its times, those not observed too.
-
-        Args:
-            inputs: as for a call.
-
-        Returns:
-            dict of `mean` `(B, L)` and `components` `(B, L, 1 + C)` that add up to it, the level first, float64.
-        """
-        out = self(inputs)
-        curves = out["backcasts"]
-        fitted = tf.reduce_sum(curves, axis=2)[..., None]
-        return combine(
-            {**out, "params": fitted, "components": curves, "start": tf.zeros_like(out["start"])}, self.head
-        )
 
     def compile(
         self,
@@ -335,12 +298,10 @@ class NBeats(keras.Model):
             inputs, targets = keras.utils.unpack_x_y_sample_weight(data)[:2]
         else:
             inputs, targets = self._validation_source.gather(data)
-        self.loss_tracker.update_state(tf.reduce_mean(self.losses_of(inputs, targets)))
+        losses = self.losses_of(inputs, targets)
+        self.validation_losses.assign_add(losses * tf.cast(tf.shape(targets)[-2], "float32"))
+        self.loss_tracker.update_state(tf.reduce_mean(losses))
         return self.get_metrics_result()
-
-    def predict_step(self, data):
-        """Return `forecast` of a batch."""
-        return self.forecast(keras.utils.unpack_x_y_sample_weight(data)[0])
 
     def losses_of(self, inputs, targets):
         """Return the mean loss of each member, `(M,)`.

@@ -9,7 +9,7 @@ import tensorflow as tf
 from nbeats_basis.checks import DataError, DataWarning
 from nbeats_basis.panel import Panel
 
-_UNKNOWN = tf.constant(np.nan, "float64")
+_UNKNOWN = np.float64("nan")
 
 
 class Observations:

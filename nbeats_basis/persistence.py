@@ -8,18 +8,20 @@ import numpy as np
 import pandas as pd
 
 from nbeats_basis._version import __version__
+from nbeats_basis.ensemble import Ensemble
 from nbeats_basis.model import NBeats
+from nbeats_basis.network import Network
 from nbeats_basis.panel import Columns
 
-SCHEMA = 1
+SCHEMA = 2
 
 
-def write(folder: Path, settings: dict, net: NBeats, history: pd.DataFrame, columns: Columns) -> None:
+def write(folder: Path, settings: dict, net: Network, history: pd.DataFrame, columns: Columns) -> None:
     """Write `forecaster.json`, `network.weights.h5` and `history.npz`.
 
     Args:
         folder: made if it is not there.
-        settings: what JSON can hold; schema, version, columns and the network's configuration are added.
+        settings: what JSON can hold; schema, version, columns and the networks' configurations are added.
         net: the network.
         history: long frame.
         columns: names of its columns.
@@ -40,7 +42,7 @@ def write(folder: Path, settings: dict, net: NBeats, history: pd.DataFrame, colu
         "version": __version__,
         **settings,
         "columns": asdict(columns),
-        "model": net.get_config(),
+        "networks": [each.get_config() for each in net.networks()],
         "time_dtype": dtype,
         "ids": ids,
     }
@@ -49,7 +51,7 @@ def write(folder: Path, settings: dict, net: NBeats, history: pd.DataFrame, colu
     np.savez_compressed(folder / "history.npz", id=codes, ds=stamps, y=history[columns.target].to_numpy())
 
 
-def read(folder: Path) -> tuple[dict, NBeats, pd.DataFrame, Columns]:
+def read(folder: Path) -> tuple[dict, Network, pd.DataFrame, Columns]:
     """Return what `write` was given.
 
     Args:
@@ -68,7 +70,8 @@ def read(folder: Path) -> tuple[dict, NBeats, pd.DataFrame, Columns]:
         stamps = _typed_stamps(arrays["ds"], settings["time_dtype"])
         ids = pd.Series(settings["ids"]).iloc[arrays["id"]].to_numpy()
         history = pd.DataFrame({columns.id: ids, columns.time: stamps, columns.target: arrays["y"]})
-    net = NBeats.from_config(settings["model"])
+    nets = [NBeats.from_config(config) for config in settings["networks"]]
+    net = nets[0] if len(nets) == 1 else Ensemble(nets)
     net.load_weights(folder / "network.weights.h5")
     return settings, net, history, columns
 

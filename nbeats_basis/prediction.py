@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from nbeats_basis.atoms import atoms
-from nbeats_basis.model import NBeats
+from nbeats_basis.network import Network
 from nbeats_basis.observations import Observations
 from nbeats_basis.panel import Panel
 from nbeats_basis.queries import Queries
@@ -21,7 +21,7 @@ class Predictor:
         max_points: most observations of a window at irregular times.
     """
 
-    def __init__(self, net: NBeats, max_points: int):
+    def __init__(self, net: Network, max_points: int):
         self.net, self.max_points = net, max_points
         self._functions: dict = {}
 

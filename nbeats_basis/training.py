@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import ceil
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from nbeats_basis.checks import TrainingWarning, check_int, check_positive
@@ -101,3 +102,58 @@ class StopOnNonFinite(keras.callbacks.Callback):
                 TrainingWarning,
                 stacklevel=2,
             )
+
+
+class MemberEarlyStopping(keras.callbacks.Callback):
+    """Give each member the weights of the epoch that was best for it alone, by its validation loss.
+
+    Fit with `val_size` and more, shorter epochs than usual: an epoch is what can be told apart.
+
+    Args:
+        patience: epochs in which no member gets better, after which training stops; at least 1. Defaults to 5.
+
+    Attributes:
+        best_epochs_: `(M,)`, the epoch of each member's weights, counted from 1; 0 for weights never trained.
+        losses_: `(epochs, M)`, each member's validation loss, summed over the windows.
+
+    Example:
+        >>> import nbeats_basis as nb
+        >>> df = nb.datasets.load("air_passengers")
+        >>> stopping, training = nb.MemberEarlyStopping(), nb.Training(steps=4, epochs=2)
+        >>> forecaster = nb.Forecaster(12, members=2, training=training).fit(df, 12, [stopping], verbose=0)
+        >>> len(stopping.best_epochs_)
+        2
+    """
+
+    def __init__(self, patience: int = 5):
+        super().__init__()
+        self.patience = check_int("patience", patience)
+
+    def on_train_begin(self, logs=None):
+        """Forget what an earlier training found."""
+        self._weights = [np.array(v) for v in self.model.trainable_variables]
+        self.best_epochs_ = np.zeros(self.model.members, int)
+        self.losses_ = np.empty((0, self.model.members))
+
+    def on_test_begin(self, logs=None):
+        """Start the sums of the members' losses."""
+        self.model.validation_losses.assign(tf.zeros_like(self.model.validation_losses))
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Keep the weights of the members that got better."""
+        if "val_loss" not in (logs or {}):
+            raise ValueError(
+                "`MemberEarlyStopping` needs validation. Pass `val_size` to `fit`, such as the horizon."
+            )
+        losses = self.model.validation_losses.numpy()
+        better = losses < np.min(self.losses_, axis=0, initial=np.inf)
+        self.losses_ = np.vstack([self.losses_, losses])
+        self.best_epochs_[better] = len(self.losses_)
+        for kept, variable in zip(self._weights, self.model.trainable_variables, strict=True):
+            kept[better] = np.array(variable)[better]
+        self.model.stop_training |= len(self.losses_) - self.best_epochs_.max() >= self.patience
+
+    def on_train_end(self, logs=None):
+        """Restore each member's best weights."""
+        for kept, variable in zip(self._weights, self.model.trainable_variables, strict=True):
+            variable.assign(kept)

@@ -1,0 +1,49 @@
+"""Which networks a forecaster trains: one kind by default, several kinds side by side for a preset."""
+
+from nbeats_basis.calendars import season_length
+from nbeats_basis.checks import check_choice, check_int
+from nbeats_basis.panel import Panel
+from nbeats_basis.stacks import Generic, Seasonality, Stack, Trend
+
+PRESETS = ("best", "fast")
+_LOOKBACKS = {None: (2, 3, 4, 5), "fast": (2, 4, 6), "best": (2, 3, 4, 5, 6, 7)}  # in horizons
+_MEMBERS = {None: 4, "fast": 3, "best": 12}  # of each network
+_UNITS = {None: 128, "fast": 128, "best": 128}
+
+
+def plan(params: dict, panel: Panel) -> list[dict]:
+    """Return the arguments of each network: what was given counts for all, the preset fills in the rest.
+
+    Members, lookbacks and seeds differ between and within networks, so that their errors do.
+
+    Args:
+        params: arguments of `Forecaster`.
+        panel: the series.
+
+    Returns:
+        list of dicts of the arguments but `preset`, and `multiples`, the lookbacks in horizons where none is given.
+
+    Raises:
+        ValueError: an unknown preset, or members that are neither "auto" nor an integer of at least 1.
+    """
+    params = dict(params)
+    preset, members = params.pop("preset"), params["members"]
+    if preset is not None:
+        check_choice("preset", preset, PRESETS)
+    members = _MEMBERS[preset] if members == "auto" else check_int("members", members)
+    kinds = [params["stacks"]] if params["stacks"] is not None else _kinds(preset, panel)
+    shared = {"members": members, "multiples": _LOOKBACKS[preset]}
+    return [
+        params | shared | {"stacks": stacks, "seed": params["seed"] + number * members}
+        for number, stacks in enumerate(kinds)
+    ]
+
+
+def _kinds(preset: str | None, panel: Panel) -> list[list[Stack]]:
+    """Return the stacks of each network."""
+    units, season = _UNITS[preset], season_length(panel.calendar.freq)
+    if panel.calendar.freq is None:
+        return [[Trend(units=units, coefficients="combined"), Generic(units=units)]]
+    interpretable = [Trend(units=units), Seasonality([season] if season > 1 else None, units=units)]
+    generic = [Generic(units=units) for _ in range(3)]
+    return [interpretable] if preset is None else [interpretable, generic]

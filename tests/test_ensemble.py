@@ -1,0 +1,154 @@
+"""Networks of several kinds as one forecast, presets, and each member's own best weights."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import nbeats_basis as nb
+from nbeats_basis.panel import Columns, Panel
+from nbeats_basis.windows import Windows
+
+FEW = nb.Training(steps=4, epochs=2, batch_size=16)
+
+
+def panel_frame():
+    return nb.synthetic.seasonal_panel(6, 60, seed=0)
+
+
+@pytest.fixture(scope="module")
+def fast():
+    return nb.Forecaster(6, preset="fast", freq=1, training=FEW).fit(panel_frame(), verbose=0)
+
+
+def nets(head=None, members=2):
+    stacks = [[nb.Trend(units=8), nb.Seasonality([4], units=8)], [nb.Trend(units=8), nb.Generic(units=8)]]
+    return [nb.NBeats(each, 4, 12, head=head, members=members, seed=i) for i, each in enumerate(stacks)]
+
+
+def test_an_ensemble_of_points_forecasts_the_median_of_all_members():
+    values = np.random.default_rng(0).normal(size=(3, 12)).cumsum(axis=1)
+    parts = nets(members=3)
+    each = np.concatenate([[net.member(k).forecast(values)["mean"] for k in range(3)] for net in parts])
+    combined = nb.Ensemble(parts).forecast(values)
+    assert np.allclose(combined["mean"], np.median(each, axis=0), rtol=1e-5)
+    assert np.allclose(tf.reduce_sum(combined["components"], axis=-1), combined["mean"])
+
+
+def test_an_ensemble_of_distributions_is_their_mixture():
+    values = np.random.default_rng(0).normal(size=(3, 12)).cumsum(axis=1)
+    parts = nets(nb.heads.Normal())
+    combined = nb.Ensemble(parts).forecast(values, [0.1, 0.9])
+    share = 0.0
+    for net in parts:
+        out = net(values)
+        params = tf.concat(
+            [
+                out["params"][..., :1] * tf.cast(out["scale"], "float32")[..., None, None],
+                out["params"][..., 1:],
+            ],
+            -1,
+        )
+        law = net.head.distribution(tf.cast(params, "float64"), out["scale"][..., None])
+        share += (
+            tf.reduce_mean(law.cdf(combined["quantiles"][None, ..., 1] - out["shift"][..., None]), axis=0) / 2
+        )
+    assert np.allclose(share, 0.9, atol=1e-5)
+
+
+def test_components_of_one_name_are_one():
+    ensemble = nb.Ensemble(nets())
+    assert ensemble.component_names == ["trend", "seasonality", "generic"]
+    values = np.random.default_rng(0).normal(size=(3, 12))
+    trend = [tf.reduce_mean(net(values)["components"][:, :, 0], axis=0) for net in ensemble.nets]
+    joined = tf.reduce_mean(ensemble(values)["components"][:, :, 0], axis=0)
+    assert np.allclose(joined, np.mean(trend, axis=0), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "other", [nb.NBeats([nb.Trend(units=8)], 5, 12), nb.NBeats([nb.Trend(units=8)], 4, 16)]
+)
+def test_networks_that_do_not_fit_together_are_refused(other):
+    with pytest.raises(ValueError, match="one horizon, window, encoder and kind of head"):
+        nb.Ensemble([nets()[0], other])
+
+
+def test_a_preset_trains_several_kinds_with_members_of_their_own(fast):
+    kinds = [net.component_names for net in fast.model.nets]
+    assert kinds == [["trend", "seasonality"], ["generic", "generic_2", "generic_3"]]
+    seeds = [seed for net in fast.model.nets for seed in net.member_seeds]
+    assert len(set(seeds)) == fast.model.members == 6
+    assert set(fast.history_) == {"network0.loss", "network1.loss"}
+
+
+def test_a_preset_answers_like_one_network(fast, tmp_path):
+    forecast = fast.predict(level=[80])
+    parts = fast.decompose()
+    names = ["level", *fast.model.component_names]
+    assert np.allclose(parts[names].sum(axis=1), forecast["NBeatsBasis"])
+    fast.save(tmp_path / "model")
+    loaded = nb.Forecaster.load(tmp_path / "model")
+    assert loaded.preset == "fast"
+    assert loaded.predict(level=[80]).equals(forecast)
+    fast.export(tmp_path / "served", level=[80])
+    frame = panel_frame().pivot(index="unique_id", columns="ds", values="y")
+    served = tf.saved_model.load(str(tmp_path / "served")).signatures["serving_default"](
+        values=tf.constant(frame.to_numpy()),
+        times=tf.constant(np.tile(frame.columns.to_numpy("float64"), (len(frame), 1))),
+        query_times=tf.constant(frame.columns.max() + np.tile(np.arange(1.0, 7), (len(frame), 1))),
+    )
+    assert np.allclose(served["mean"].numpy().ravel(), forecast["NBeatsBasis"], rtol=1e-5)
+
+
+def test_arguments_given_count_for_all_networks_of_a_preset():
+    stacks = [nb.Trend(units=8)]
+    forecaster = nb.Forecaster(6, 9, 1, stacks, nb.heads.Point(), members=2, training=FEW, preset="best")
+    model = forecaster.fit(panel_frame(), verbose=0).model
+    assert model.lookbacks == (9, 9) and model.component_names == ["trend"] and model.head == nb.heads.Point()
+
+
+@pytest.mark.parametrize(("argument", "value"), [("preset", "good"), ("members", "many"), ("members", 0)])
+def test_unknown_presets_and_members_are_refused(argument, value):
+    with pytest.raises((ValueError, TypeError), match=argument):
+        nb.Forecaster(6, freq=1, **{argument: value}).fit(panel_frame(), verbose=0)
+
+
+def test_each_member_keeps_its_own_best_epoch():
+    windows = Windows(Panel.from_frame(panel_frame(), Columns(), 1), 12, 4, 16, holdout=4)
+
+    def trained(epochs, callbacks=()):
+        net = nb.NBeats([nb.Trend(units=16)], 4, 12, members=4)
+        net.compile("adam")
+        net.optimizer.learning_rate = 0.03
+        net.fit(
+            windows,
+            epochs=epochs,
+            steps_per_epoch=2,
+            validation_data=windows.validation(),
+            callbacks=list(callbacks),
+            verbose=0,
+        )
+        return net
+
+    stopping = nb.MemberEarlyStopping(patience=50)
+    kept = trained(12, [stopping])
+    assert len(set(stopping.best_epochs_)) > 1, "the test needs members that are best at different epochs"
+    for member, epoch in enumerate(stopping.best_epochs_):
+        alone = trained(int(epoch)).trainable_variables
+        for ours, theirs in zip(kept.trainable_variables, alone, strict=True):
+            assert np.allclose(ours[member], theirs[member], atol=1e-6)
+    inputs, targets = windows.validation().gather(tf.constant(windows.validation().origins))
+    losses = kept.losses_of(inputs, targets).numpy()
+    for epoch in (1, 6, 12):
+        assert (losses <= trained(epoch).losses_of(inputs, targets).numpy() + 1e-6).all()
+
+
+def test_members_that_get_no_better_stop_training():
+    windows = Windows(Panel.from_frame(panel_frame(), Columns(), 1), 12, 4, 16, holdout=4)
+    net = nb.NBeats([nb.Trend(units=8)], 4, 12, members=2)
+    net.compile("adam")
+    net.optimizer.learning_rate = 0.0
+    arguments = {"epochs": 9, "steps_per_epoch": 1, "validation_data": windows.validation(), "verbose": 0}
+    log = net.fit(windows, callbacks=[nb.MemberEarlyStopping(patience=2)], **arguments)
+    assert len(log.epoch) == 3
+    with pytest.raises(ValueError, match="val_size"):
+        net.fit(windows, steps_per_epoch=1, callbacks=[nb.MemberEarlyStopping()], verbose=0)
