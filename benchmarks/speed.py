@@ -237,7 +237,7 @@ def predict(peer: Peer, options) -> dict:
         stacks = [nb.Trend(units=256), nb.Seasonality([12], units=256)]
         training = nb.Training(steps=2, epochs=1)
         ours = nb.Forecaster(HORIZON, 4 * HORIZON, "MS", stacks, nb.heads.Point(), count, training)
-        name = f"nbeats_basis, {count} networks"
+        name = f"nbeats_basis, {count} network" + "s" * (count > 1)
         forecasters[name] = ours.fit(few, verbose=0)
         first[f"{name}, 50 series"] = timed(ours.predict, few)["seconds"]
     with tempfile.TemporaryDirectory() as folder:

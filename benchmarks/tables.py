@@ -120,25 +120,24 @@ def accuracy(dataset: str, part: str, folder: Path, others: list[tuple[str, dict
 
 
 def speed(path: Path) -> str:
-    """Return a table for each task measured."""
+    """Return a table for each task measured; only processor time where other work shared the cores."""
     texts = []
     for record in read(path):
-        if "rows" not in record:
-            continue
-        head = list(next(iter(record["rows"].values())))
+        shared = record["load"] > record["cores"]
+        head = [
+            k for k in next(iter(record["rows"].values())) if not (shared and re.fullmatch("seconds|.*/s", k))
+        ]
         rows = [
-            [name, *(f"{row[k]:,}" if k != "measure" else row[k] for k in head)]
+            [name, *(row[k] if isinstance(row[k], str) else f"{row[k]:,}" for k in head)]
             for name, row in record["rows"].items()
         ]
-        settings = {
-            k: v for k, v in record.items() if isinstance(v, int | str) and k not in ("task", "date", "cpu")
-        }
+        settings = {k: v for k, v in record.items() if isinstance(v, int | str) and k not in ("task", "date")}
         said = ", ".join(f"{k} {v}" for k, v in settings.items())
-        text = f"`{record['task']}` ({said}, load {record['load']}):\n\n{markdown(['', *head], rows)}"
-        if "first_seconds" in record:
+        shown = "; the cores were shared: processor time only" * shared
+        texts.append(f"`{record['task']}` ({said}{shown}):\n\n{markdown(['', *head], rows)}")
+        if "first_seconds" in record and not shared:
             firsts = ", ".join(f"{k} {v} s" for k, v in record["first_seconds"].items())
-            text += f"\n\nFirst calls and imports: {firsts}."
-        texts.append(text)
+            texts.append(f"First calls and imports: {firsts}.")
     return "\n\n".join(texts)
 
 

@@ -82,6 +82,17 @@ def test_tables_average_by_points_and_over_seeds(tmp_path):
     assert owa(six, {"smape": 11.0, "mase": 11.0}) == pytest.approx(0.6)
 
 
+def test_wall_time_on_shared_cores_is_not_shown(tmp_path):
+    rows = {"ours": {"seconds": 9.0, "cpu_seconds": 2.0, "series/s": 111.0, "series/CPU s": 1500.0}}
+    record = {"task": "predict", "rows": rows, "first_seconds": {"import": 3.0}, "cores": 2}
+    put(tmp_path / "speed.json", {**record, "load": 0.4}, ("task",))
+    assert "| ours | 9.0 | 2.0 | 111.0 | 1,500.0 |" in tables.speed(tmp_path / "speed.json")
+    assert "import 3.0 s" in tables.speed(tmp_path / "speed.json")
+    put(tmp_path / "speed.json", {**record, "load": 7.0}, ("task",))
+    assert "| ours | 2.0 | 1,500.0 |" in tables.speed(tmp_path / "speed.json")
+    assert "import" not in tables.speed(tmp_path / "speed.json")
+
+
 def test_pages_are_filled_between_their_marks():
     page = "a\n<!-- speed -->\nold\n<!-- end speed -->\nb"
     filled = tables.fill(page, "speed", "new")
