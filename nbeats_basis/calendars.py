@@ -8,6 +8,7 @@ from pandas.tseries.offsets import Day, Tick
 from nbeats_basis.checks import check_int
 from nbeats_basis.durations import duration, one
 
+_BLOCK = 2**18  # rows looked at together
 _SEASONS = {"MS": 12, "ME": 12, "BMS": 12, "BME": 12, "D": 7, "B": 5, "h": 24, "min": 60, "s": 60}
 
 
@@ -50,6 +51,7 @@ class Calendar:
     """
 
     time_unit = None
+    kind = "int64"  # of steps
 
     def __init__(self, freq, stamps: pd.Series):
         self.freq, self.dtype = freq, stamps.dtype
@@ -118,6 +120,7 @@ class Clock:
 
     freq = None
     index = None
+    kind = "float64"
 
     def __init__(self, time_unit: str, stamps: pd.Series):
         self.dtype = stamps.dtype
@@ -141,41 +144,77 @@ class Clock:
         return pd.Series(stamps.tz_localize("UTC").tz_convert(zone) if zone is not None else stamps)
 
 
-def infer_freq(stamps: pd.Series, series: np.ndarray):
+def blocks(offsets: np.ndarray):
+    """Yield ranges of series of up to 2^18 rows together, or of one that is longer.
+
+    Args:
+        offsets: `(S + 1,)`, rows of series s are offsets[s] to offsets[s + 1].
+    """
+    low = 0
+    while low < len(offsets) - 1:
+        high = int(np.searchsorted(offsets, offsets[low] + _BLOCK, side="right")) - 1
+        yield low, max(high, low + 1)
+        low = max(high, low + 1)
+
+
+def infer_freq(stamps: pd.Series, offsets: np.ndarray):
     """Return the one calendar on which all stamps lie with most neighbours one step apart, or None.
 
     Args:
-        stamps: sorted within each series.
-        series: number of the series of each stamp.
+        stamps: in order of time within each series, the series one after another.
+        offsets: `(S + 1,)`, rows of series s are offsets[s] to offsets[s + 1].
     """
-    same = np.flatnonzero(np.diff(series) == 0)
-    if not same.size:
+    if len(stamps) == len(offsets) - 1:
         return None
     if not isinstance(stamps.dtype, (np.dtypes.DateTime64DType, pd.DatetimeTZDtype)):
-        return int(np.gcd.reduce(np.diff(stamps.to_numpy("int64"))[same])) or None
-    naive = pd.DatetimeIndex(stamps)
-    naive = naive.tz_localize(None) if naive.tz is not None else naive
-    gaps = np.diff(naive.as_unit("ns").asi8)[same]
-    lengths, counts = np.unique(gaps, return_counts=True)
-    for freq in _candidates(pd.Timedelta(int(lengths[counts.argmax()]), "ns"), naive):
-        calendar = Calendar(freq, stamps)
-        codes = calendar.encode(stamps)
-        steps = np.diff(codes)[same]
-        if (
-            (codes >= 0).all()
-            and not (steps % calendar.unit).any()
-            and _mostly_one(steps // calendar.unit, series[same])
-        ):
+        divisors = [
+            np.gcd.reduce(gaps) for _, gaps, _ in _gaps(lambda x: x.to_numpy("int64"), stamps, offsets)
+        ]
+        return int(np.gcd.reduce(divisors)) or None
+    found = [np.unique(gaps, return_counts=True) for _, gaps, _ in _gaps(_local, stamps, offsets)]
+    lengths, places = np.unique(np.concatenate([each[0] for each in found]), return_inverse=True)
+    usual = lengths[np.bincount(places, np.concatenate([each[1] for each in found])).argmax()]
+    for freq in _candidates(pd.Timedelta(int(usual), "ns"), stamps):
+        if _fits(Calendar(freq, stamps), stamps, offsets):
             return freq
     return None
 
 
-def _candidates(gap: pd.Timedelta, stamps: pd.DatetimeIndex) -> list[str]:
+def _gaps(encode, stamps: pd.Series, offsets: np.ndarray):
+    """Yield, of blocks of series, the stamps' numbers, their differences within series, and how many of these each has."""
+    for low, high in blocks(offsets):
+        codes = encode(stamps.iloc[offsets[low] : offsets[high]])
+        counts = np.diff(offsets[low : high + 1])
+        yield codes, np.delete(np.diff(codes), np.cumsum(counts)[:-1] - 1), counts - 1
+
+
+def _local(stamps: pd.Series) -> np.ndarray:
+    """Return the stamps on local clocks as nanoseconds."""
+    return pd.DatetimeIndex(stamps).tz_localize(None).as_unit("ns").asi8
+
+
+def _fits(calendar: Calendar, stamps: pd.Series, offsets: np.ndarray) -> bool:
+    """Return whether all stamps lie on the calendar, and no series has a usual gap other than one step."""
+    single = total = 0
+    for codes, gaps, counts in _gaps(calendar.encode, stamps, offsets):
+        if (calendar.index is not None and (codes < 0).any()) or (gaps % calendar.unit).any():
+            return False
+        counts = counts[counts > 0]
+        if not counts.size:
+            continue
+        ones = np.add.reduceat(gaps == calendar.unit, np.cumsum(counts) - counts, dtype="int64")
+        if (ones < counts / 2)[counts > 3].any():
+            return False
+        single, total = single + ones.sum(), total + counts.sum()
+    return single >= total / 2
+
+
+def _candidates(gap: pd.Timedelta, stamps: pd.Series) -> list[str]:
     """Return the aliases that a usual gap suggests, the likeliest first."""
-    days, first = gap / pd.Timedelta(days=1), stamps[0]
+    days, first = gap / pd.Timedelta(days=1), stamps.iloc[0]
     month, day = first.strftime("%b").upper(), first.strftime("%a").upper()
     if days == 1:
-        business = len(stamps) > 5 and (stamps.day_of_week < 5).all()
+        business = len(stamps) > 5 and (stamps.dt.day_of_week < 5).all()
         return ["B", "D"] if business else ["D"]
     if days == 7:
         return [f"W-{day}"]
@@ -195,14 +234,6 @@ def _candidates(gap: pd.Timedelta, stamps: pd.DatetimeIndex) -> list[str]:
             count = gap.value // length
             return [name if count == 1 else f"{count}{name}"]
     return [f"{gap.value}ns"]
-
-
-def _mostly_one(steps: np.ndarray, series: np.ndarray) -> bool:
-    """Return whether no series has a usual gap other than one step."""
-    number, first = np.unique(series, return_index=True)
-    share = np.add.reduceat(steps == 1, first) / np.add.reduceat(np.ones(len(steps)), first)
-    many = np.add.reduceat(np.ones(len(steps)), first) > 3
-    return bool((share[many] >= 0.5).all() and (steps == 1).mean() >= 0.5)
 
 
 def _offset(freq: str):

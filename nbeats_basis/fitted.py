@@ -80,7 +80,7 @@ class Fitted:
         """
         panel = self._panel_of(df)
         frame, queries = self._asked(panel, at, spacing)
-        return self._with_components(frame, self._predictor.forecast(panel, queries, []))
+        return self._with_components(frame, self._predictor.components(panel, queries))
 
     def derivative(self, at: pd.DataFrame, order: int = 1, df: pd.DataFrame | None = None) -> pd.DataFrame:
         """Return the derivatives in time of the forecasts and their components, in y per step or per `time_unit`.

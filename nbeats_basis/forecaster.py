@@ -7,6 +7,7 @@ from pathlib import Path
 
 import keras
 import pandas as pd
+import tensorflow as tf
 
 from nbeats_basis import persistence
 from nbeats_basis.assembly import longest, make_network, resolve
@@ -122,6 +123,7 @@ class Forecaster(Fitted):
         id_col: str = "unique_id",
         time_col: str = "ds",
         target_col: str = "y",
+        strategy: tf.distribute.Strategy | None = None,
     ) -> "Forecaster":
         """Train on a long frame and return self.
 
@@ -133,6 +135,8 @@ class Forecaster(Fitted):
             id_col: column of the series. Defaults to "unique_id".
             time_col: column of the times. Defaults to "ds".
             target_col: column of the values. Defaults to "y".
+            strategy: such as `tf.distribute.MirroredStrategy()`; its replicas share the windows of each step equally.
+                Defaults to None, that in scope.
 
         Raises:
             DataError: the frame cannot be used; nothing has been trained.
@@ -146,16 +150,19 @@ class Forecaster(Fitted):
         plans = [resolve(each, panel) for each in plan(self.get_params(), panel)]
         window = max(longest(each["lookback"]) for each in plans)
         nets, history = [], {}
-        for number, each in enumerate(plans):
-            if self.preset is not None and self.training is None:
-                each = search(each, panel, window, val_size, verbose)
-            net = make_network(each, panel, window)
-            if verbose and len(plans) > 1:
-                print(f"network {number + 1} of {len(plans)}: {net.members} members of {net.component_names}")
-            log = train(net, panel, each["training"], val_size, callbacks, verbose)
-            prefix = f"network{number}." if len(plans) > 1 else ""
-            history |= {prefix + key: values for key, values in log.items()}
-            nets.append(net)
+        with (strategy or tf.distribute.get_strategy()).scope():
+            for number, each in enumerate(plans):
+                if self.preset is not None and self.training is None:
+                    each = search(each, panel, window, val_size, verbose)
+                net = make_network(each, panel, window)
+                if verbose and len(plans) > 1:
+                    print(
+                        f"network {number + 1} of {len(plans)}: {net.members} members of {net.component_names}"
+                    )
+                log = train(net, panel, each["training"], val_size, callbacks, verbose)
+                prefix = f"network{number}." if len(plans) > 1 else ""
+                history |= {prefix + key: values for key, values in log.items()}
+                nets.append(net)
         network = nets[0] if len(nets) == 1 else Ensemble(nets)
         self._set_fitted(network, panel, history, panel.spacing(), plans[0]["training"].max_points)
         return self

@@ -11,6 +11,7 @@ from nbeats_basis.heads import Head, Point
 from nbeats_basis.inputs import prepare
 from nbeats_basis.losses import member_losses
 from nbeats_basis.network import Network
+from nbeats_basis.replicas import apply_if, average
 from nbeats_basis.scaling import SCALINGS, standardize
 from nbeats_basis.stacks import Generic, Seasonality, Stack, Trend
 from nbeats_basis.training import StopOnNonFinite, clip_members
@@ -111,8 +112,14 @@ class NBeats(Network):
             self.component_names.append(name)
         self._train_source = self._validation_source = None
         self.loss_tracker, self.nonzero_tracker = keras.metrics.Mean("loss"), keras.metrics.Mean("nonzero")
-        self._failed = tf.Variable([-1, -1], trainable=False)  # step and member of the first non-finite loss
-        self.validation_losses = tf.Variable(tf.zeros(members), trainable=False)  # summed over windows
+        once, summed = tf.VariableAggregation.ONLY_FIRST_REPLICA, tf.VariableAggregation.SUM
+        self._failed = tf.Variable([-1, -1], trainable=False, aggregation=once)  # step and member
+        self.validation_losses = tf.Variable(  # summed over windows
+            tf.zeros(members),
+            trainable=False,
+            synchronization=tf.VariableSynchronization.ON_READ,
+            aggregation=summed,
+        )
         inputs = {"values": tf.zeros((1, self.window if on_grid else 1), "float64")}
         self(
             inputs
@@ -212,11 +219,12 @@ class NBeats(Network):
         Args:
             optimizer: a Keras optimizer or its name. Defaults to "adam".
             clip_norm: largest norm of each member's gradient. Defaults to 1.0.
-            steps_per_execution: steps of one call of the compiled function. Defaults to 1.
+            steps_per_execution: steps of one call of the compiled function, 1 with several replicas. Defaults to 1.
             jit_compile: True to compile by XLA (graph mode is the faster on CPUs). Defaults to False.
         """
         self.clip_norm = float(clip_norm)
-        super().compile(optimizer=optimizer, steps_per_execution=steps_per_execution, jit_compile=jit_compile)
+        steps = 1 if self.distribute_strategy.num_replicas_in_sync > 1 else steps_per_execution
+        super().compile(optimizer=optimizer, steps_per_execution=steps, jit_compile=jit_compile)
         self.optimizer.build(self.trainable_variables)
 
     @property
@@ -250,6 +258,7 @@ class NBeats(Network):
             if x is not self._train_source:
                 self._train_source, self.train_function = x, None
             x = tf.data.Dataset.range(check_int("steps_per_epoch", steps_per_epoch)).repeat()
+            x = x.batch(self.distribute_strategy.num_replicas_in_sync)  # one a replica
         if hasattr(validation_data, "origins"):
             self._validation_source, self.test_function = validation_data, None
             validation_data = validation_data.batches()
@@ -272,35 +281,30 @@ class NBeats(Network):
             total = tf.reduce_sum(losses)
         zero = tf.UnconnectedGradients.ZERO  # the last block's backcast leads nowhere
         gradients = tape.gradient(total, [v.value for v in variables], unconnected_gradients=zero)
+        losses, *gradients = average([losses, *gradients])
         gradients, norms = clip_members(gradients, self.clip_norm)
         finite = tf.math.is_finite(losses) & tf.math.is_finite(norms)
-        tf.cond(
-            tf.reduce_all(finite) & (self._failed[0] < 0),
-            lambda: self._apply(gradients, variables),
-            lambda: self._remember(finite),
-        )
+        self._remember(finite)
+        apply_if(self._failed[0] < 0, self.optimizer, gradients, variables)
         self.loss_tracker.update_state(tf.reduce_mean(losses))
         return self.get_metrics_result()
 
-    def _apply(self, gradients, variables):
-        self.optimizer.apply(gradients, variables)
-        return tf.constant(True)
-
     def _remember(self, finite):
+        """Keep the step and the member of the first loss or gradient that is not finite."""
         step = tf.cast(self.optimizer.iterations, "int32")
         member = tf.argmin(tf.cast(finite, "int32"), output_type="int32")
-        self._failed.assign(tf.where(self._failed[0] < 0, tf.stack([step, member]), self._failed))
-        return tf.constant(False)
+        failed = ~tf.reduce_all(finite) & (self._failed[0] < 0)
+        self._failed.assign(tf.where(failed, tf.stack([step, member]), self._failed))
 
     def test_step(self, data):
-        """Return the mean loss of a validation batch."""
+        """Return the mean loss of a validation batch, which counts as its windows."""
         if isinstance(data, tuple):
             inputs, targets = keras.utils.unpack_x_y_sample_weight(data)[:2]
         else:
             inputs, targets = self._validation_source.gather(data)
-        losses = self.losses_of(inputs, targets)
-        self.validation_losses.assign_add(losses * tf.cast(tf.shape(targets)[-2], "float32"))
-        self.loss_tracker.update_state(tf.reduce_mean(losses))
+        losses, windows = self.losses_of(inputs, targets), tf.shape(targets)[-2]
+        self.validation_losses.assign_add(losses * tf.cast(windows, "float32"))
+        self.loss_tracker.update_state(tf.reduce_mean(losses), sample_weight=windows)
         return self.get_metrics_result()
 
     def losses_of(self, inputs, targets):

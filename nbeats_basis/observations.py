@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from nbeats_basis.checks import DataError, DataWarning
+from nbeats_basis.draws import choose, uniforms
 from nbeats_basis.panel import Panel
 
 _UNKNOWN = np.float64("nan")
@@ -24,17 +25,15 @@ class Observations:
     def __init__(self, panel: Panel, lookback: float, max_points: int):
         series, span = panel.series, panel.steps.max(initial=0.0)
         self._axis = panel.steps + series * (2 * span + 1)  # one increasing axis, the series far apart
-        self.first = np.maximum(
-            np.searchsorted(self._axis, self._axis - min(lookback, span + 0.5), side="right"),
-            panel.offsets[series],
-        )
+        first = np.searchsorted(self._axis, self._axis - min(lookback, span + 0.5), side="right")
+        first = np.maximum(first, panel.offsets[series])
         self._reach = span + 0.5
-        counts = np.arange(len(series)) - self.first + 1
-        self.counts = counts  # observations of the window that ends at each row
-        self.max_points = int(min(max_points, counts.max(initial=1)))
-        absolute = panel.starts[series] / panel.calendar.unit + panel.steps
+        # observations of the window that ends at each row
+        self.counts = (np.arange(1, 1 + len(series)) - first).astype("int32")
+        self.max_points = int(min(max_points, self.counts.max(initial=1)))
         self._values, self._times = tf.constant(panel.values), tf.constant(panel.steps)
-        self._absolute, self._counts = tf.constant(absolute), tf.constant(counts.astype("int64"))
+        self._counts, self._begin = tf.constant(self.counts), tf.constant(panel.offsets[:-1])
+        self._starts = tf.constant(panel.starts / panel.calendar.unit)
 
     def warn_if_thinned(self, rows: np.ndarray, max_points: int, stacklevel: int) -> None:
         """Warn if windows hold more observations than are read of them.
@@ -69,15 +68,24 @@ class Observations:
         """
         known = origins >= 0
         origins = tf.maximum(origins, 0)
-        count = tf.where(known, tf.gather(self._counts, origins), 0)[..., None]
+        count = tf.where(known, tf.cast(tf.gather(self._counts, origins), "int64"), 0)[..., None]
         back, inside = _spread(count, self.max_points, 0.0)
         rows = origins[..., None] - back
         at = tf.gather(self._times, origins)
         return {
-            "values": tf.where(inside, tf.gather(self._values, rows), _UNKNOWN),
+            "values": self._observed(rows, inside),
             "times": tf.cast(tf.where(inside, tf.gather(self._times, rows) - at[..., None], 0), "float32"),
-            "origin": tf.where(known, tf.gather(self._absolute, origins), 0),
+            "origin": tf.where(known, self._start(origins) + at, 0),
         }
+
+    def _start(self, rows):
+        """Return the absolute time of the first observation of the rows' series, float64."""
+        series = tf.searchsorted(self._begin, tf.reshape(rows, [-1]), side="right") - 1
+        return tf.reshape(tf.gather(self._starts, series), tf.shape(rows))
+
+    def _observed(self, rows, inside):
+        """Return the float64 values of rows, NaN where not inside."""
+        return tf.where(inside, tf.cast(tf.gather(self._values, rows), "float64"), _UNKNOWN)
 
     def after(self, origins, counts, num_points: int, shift):
         """Return times after the origins and values of `num_points` of the next `counts` observations, `(..., Q)`.
@@ -95,7 +103,7 @@ class Observations:
         rows = tf.where(inside, origins[..., None] + 1 + ahead, 0)
         at = tf.gather(self._times, origins)[..., None]
         times = tf.where(inside, tf.gather(self._times, rows) - at, 0)
-        return tf.cast(times, "float32"), tf.where(inside, tf.gather(self._values, rows), _UNKNOWN)
+        return tf.cast(times, "float32"), self._observed(rows, inside)
 
 
 class IrregularWindows:
@@ -178,13 +186,9 @@ class IrregularWindows:
             step: number of the training step, scalar tensor.
             seeds: one integer a member; each member draws its own windows.
         """
-        step = tf.cast(step, "int32")
-        shape = (3 + self.max_queries, self.batch_size)
-        uniform = tf.stack(
-            [tf.random.stateless_uniform(shape, [seed, step], dtype="float64") for seed in seeds]
-        )
-        series = _scaled(uniform[:, 0], tf.shape(self._sizes, "int64")[0])
-        origin = tf.gather(self._starts, series) + _scaled(uniform[:, 1], tf.gather(self._sizes, series))
+        uniform = uniforms(3 + self.max_queries, self.batch_size, step, seeds)
+        series = choose(uniform[:, 0], tf.shape(self._sizes, "int64")[0])
+        origin = tf.gather(self._starts, series) + choose(uniform[:, 1], tf.gather(self._sizes, series))
         origin = tf.gather(self._origins, origin)
         inputs = self.observations.history(origin)
         emptied = uniform[:, 2] < self.emptied
@@ -238,8 +242,3 @@ def _spread(count, num_points: int, shift):
     spread = tf.where(count > num_points, tf.cast(part, "int64"), place)
     inside = place < count
     return tf.where(inside, spread, 0), inside
-
-
-def _scaled(uniform, count):
-    """Return integers in [0, count) from uniform numbers in [0, 1)."""
-    return tf.minimum(tf.cast(uniform * tf.cast(count, "float64"), "int64"), count - 1)

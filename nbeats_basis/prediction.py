@@ -31,7 +31,7 @@ class Predictor:
         return sum(f.experimental_get_tracing_count() for f in self._functions.values())
 
     def forecast(self, panel: Panel, queries: Queries, levels: list[float]) -> dict:
-        """Return `mean` `(N,)`, `components` `(N, 1 + C)` and `quantiles` `(N, Q)`.
+        """Return `mean` `(N,)`, and with levels `quantiles` `(N, Q)`.
 
         Args:
             panel: the series.
@@ -42,13 +42,27 @@ class Predictor:
             ValueError: levels of a point head.
         """
         if not levels:
-            return self._answer("forecast", self.net.forecast, panel, queries)
+            return self._answer("forecast", lambda inputs: self._chosen(inputs, ["mean"]), panel, queries)
         if not self.net.head.is_distribution:
             raise ValueError(
                 "`level` and `quantiles` need a head that gives a distribution, such as `heads.StudentT()`. "
                 f"Received: head={self.net.head!r}"
             )
-        return self._answer("quantiles", self.net.forecast, panel, queries, tf.constant(levels, "float64"))
+        names = ["mean", "quantiles"]
+        levels = tf.constant(levels, "float64")
+        return self._answer(
+            "quantiles", lambda inputs, levels: self._chosen(inputs, names, levels), panel, queries, levels
+        )
+
+    def components(self, panel: Panel, queries: Queries) -> dict:
+        """Return `mean` `(N,)` and `components` `(N, 1 + C)`.
+
+        Args:
+            panel: the series.
+            queries: N times asked.
+        """
+        names = ["mean", "components"]
+        return self._answer("components", lambda inputs: self._chosen(inputs, names), panel, queries)
 
     def derivative(self, panel: Panel, queries: Queries, order: int) -> dict:
         """Return the derivatives of `mean` `(N,)` and `components` `(N, 1 + C)`.
@@ -86,6 +100,11 @@ class Predictor:
         """
         return self._answer("atoms", lambda inputs: atoms(self.net, inputs), panel, queries)
 
+    def _chosen(self, inputs: dict, names: list[str], levels=()) -> dict:
+        """Return some of the forecast; the rest is not computed."""
+        forecast = self.net.forecast(inputs, levels)
+        return {name: forecast[name] for name in names}
+
     def _smooth(self, inputs: dict) -> dict:
         """Add the times asked to the window, not observed, and read them off."""
         inputs = dict(inputs)
@@ -97,14 +116,17 @@ class Predictor:
         return {key: value[:, -tf.shape(query)[1] :] for key, value in self.net.smooth(inputs).items()}
 
     def _answer(self, name: str, function, panel: Panel, queries: Queries, *args) -> dict:
-        size = max(1, _BATCH * _TIMES // max(_TIMES, queries.times.shape[-1]) // self.net.members)
+        most = _BATCH if self.net.encoder is not None else 4 * _BATCH  # a grid's windows are small
+        size = max(1, most * _TIMES // max(_TIMES, queries.times.shape[-1]) // self.net.members)
         history = self._history(panel, queries)
-        parts = []
-        for windows, times in queries.batches(size):
-            inputs = {**history(windows), "query_times": tf.constant(times, "float64")}
-            out = self._compiled(name, function, inputs, args)(inputs, *args)
-            parts.append({key: value.numpy() for key, value in out.items()})
-        return {key: queries.collect(np.concatenate([part[key] for part in parts])) for key in parts[0]}
+
+        def batches():
+            for windows, times in queries.batches(size):
+                inputs = {**history(windows), "query_times": tf.constant(times, "float64")}
+                out = self._compiled(name, function, inputs, args)(inputs, *args)
+                yield {key: value.numpy() for key, value in out.items()}
+
+        return queries.collect(batches())
 
     def _compiled(self, name: str, function, inputs: dict, args):
         """Return the function compiled for batches of any size; one for times shared by the windows, one for others."""
@@ -124,6 +146,4 @@ class Predictor:
             asked = queries.windows[queries.windows >= 0]
             observations.warn_if_thinned(asked, self.max_points, stacklevel=5)
             return observations.history
-        tails = np.concatenate([panel.tails(self.net.window), np.full((1, self.net.window), np.nan)])
-        series = np.append(panel.series, -1)
-        return lambda windows: {"values": tf.constant(tails[series[windows]])}
+        return lambda windows: {"values": tf.constant(panel.tails(self.net.window, windows))}

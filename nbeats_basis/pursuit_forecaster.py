@@ -121,7 +121,7 @@ class PursuitForecaster:
             pursuit = pursuits[panel.ids[s]]
             answer[:, 0] = pursuit.predict(since)
             answer[:, 1] = pursuit.deviation(since) if panel.offsets[s + 1] - panel.offsets[s] > 1 else np.nan
-        mean, deviation = queries.collect(answers).T
+        mean, deviation = queries.collect([{"answers": answers}])["answers"].T
         frame[ALIAS] = mean
         for name, i in quantile_columns(level, quantiles):
             frame[f"{ALIAS}-{name}"] = mean + deviation * NormalDist().inv_cdf(levels[i])

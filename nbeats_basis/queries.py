@@ -1,6 +1,7 @@
 """Which times to ask of which windows: a frame of stamps as batches of equal length, and back."""
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,8 @@ import pandas as pd
 
 from nbeats_basis.calendars import length
 from nbeats_basis.checks import DataError, DataWarning
-from nbeats_basis.panel import Panel, times_of
+from nbeats_basis.frames import times_of
+from nbeats_basis.panel import Panel
 
 _LENGTH = 256  # most times asked of a window at once
 
@@ -20,12 +22,12 @@ class Queries:
     Attributes:
         windows: `(R,)` int64, the observation of the panel that each request's window ends at, -1 for an empty window.
         times: `(R, H)` float64, time after the window's end, 0 where padded; or `(H,)`, the same of every window.
-        rows: `(R, H)` int64, rows of the frame, -1 where padded.
+        rows: `(R, H)` int64, rows of the frame, -1 where padded; None where the requests are the rows in order.
     """
 
     windows: np.ndarray
     times: np.ndarray
-    rows: np.ndarray
+    rows: np.ndarray | None = None
 
     @classmethod
     def asked(cls, panel: Panel, horizon: float, at: pd.DataFrame | None, spacing, usual: float) -> tuple:
@@ -61,8 +63,7 @@ class Queries:
             panel: the series.
             times: `(H,)`, steps or units of time.
         """
-        rows = np.arange(panel.num_series * len(times)).reshape(panel.num_series, len(times))
-        return cls(panel.offsets[1:] - 1, times, rows)
+        return cls(panel.offsets[1:] - 1, times)
 
     @classmethod
     def after(cls, panel: Panel, at: pd.DataFrame, horizon: float) -> "Queries":
@@ -169,15 +170,26 @@ class Queries:
             part = slice(start, start + size)
             yield self.windows[part], self.times if self.times.ndim == 1 else self.times[part]
 
-    def collect(self, answers: np.ndarray) -> np.ndarray:
-        """Return the answers in the order of the frame's rows, `(N, ...)`.
+    def collect(self, batches: Iterable[dict]) -> dict:
+        """Return the answers in the order of the frame's rows, `(N, ...)` float64 by name.
 
         Args:
-            answers: `(R, H, ...)`.
+            batches: `(B, H, ...)` by name, of the requests in order.
         """
-        asked = self.rows >= 0
-        collected = np.empty((asked.sum(), *answers.shape[2:]))
-        collected[self.rows[asked]] = answers[asked]
+        collected, start, num_times = {}, 0, self.times.shape[-1]
+        rows = len(self.windows) * num_times if self.rows is None else (self.rows >= 0).sum()
+        for batch in batches:
+            for name, answers in batch.items():
+                if name not in collected:
+                    collected[name] = np.empty((rows, *answers.shape[2:]))
+                stop = start + len(answers)
+                if self.rows is None:
+                    into, answers = slice(start * num_times, stop * num_times), np.concatenate(answers)
+                else:
+                    asked = self.rows[start:stop] >= 0
+                    into, answers = self.rows[start:stop][asked], answers[asked]
+                collected[name][into] = answers
+            start = stop
         return collected
 
 

@@ -6,14 +6,15 @@ import numpy as np
 import tensorflow as tf
 
 from nbeats_basis.checks import DataError
+from nbeats_basis.draws import choose, uniforms
 from nbeats_basis.panel import Panel
 
 
 class Windows:
     """Windows of a panel: `window` steps up to an observed origin and the `horizon` steps after it.
 
-    The series lie one after another in one array, one value a step and NaN where not observed, with NaN between them;
-    a gap longer than any window can see is shortened. So a window is one gather.
+    The series lie one after another in one array, one value a step and NaN where not observed; a gap longer than any window
+    can see is shortened. So a window is one gather, and its cost that of the window, whatever the panel's size.
 
     Args:
         panel: the series.
@@ -39,45 +40,40 @@ class Windows:
         recent: int | None = None,
     ):
         self.window, self.horizon, self.batch_size = window, horizon, batch_size
-        values, first, last = _lay_out(panel, window + horizon)
+        values, rows, first, last = _lay_out(panel, window + horizon)
         stop = last - holdout  # the last row that training may see
-        training = values.copy() if holdout else values
-        if holdout:
-            hidden = (last - np.maximum(stop, first - 1)).astype("int64")
-            rows = np.repeat(last + 1 - np.cumsum(hidden), hidden) + np.arange(hidden.sum())
-            training[rows] = np.nan
-        origins = _eligible(training, window, horizon)
-        series = np.searchsorted(last, origins)
-        if recent is not None:
-            keep = origins > stop[series] - recent
-            origins, series = origins[keep], series[keep]
-        if not origins.size:
+        begin = first if recent is None else np.maximum(first, stop - recent + 1)
+        origins = None
+        if rows is None:  # every row after the first and before the last
+            starts = np.maximum(begin, first + 1)
+            counts = np.maximum(stop - starts, 0)
+        else:
+            series = panel.series
+            near = _near(panel.steps, max(window - 1, 1), horizon)
+            follower = np.append(rows[1:], 0)
+            usable = near & (rows >= begin[series]) & (follower <= stop[series])
+            counts = np.bincount(series[usable], minlength=panel.num_series)
+            origins, starts = rows[usable], np.cumsum(counts) - counts
+        if not counts.any():
             raise DataError(
                 "No series is long enough to learn from: each needs at least two observations and one to forecast "
                 f"before the {holdout} steps held out. Received: {panel.num_series} series, the longest of "
                 f"{np.diff(panel.offsets).max()} observations."
             )
-        used, starts = np.unique(series, return_index=True)
-        self.unused = np.setdiff1d(np.arange(panel.num_series), used)
-        self._values = tf.constant(training)
-        self._origins = tf.constant(origins)
-        self._starts = tf.constant(starts.astype("int64"))
-        self._counts = tf.constant(np.diff(np.append(starts, origins.size)).astype("int64"))
-        self._held_out = (values, first, last, stop)
-
-    @property
-    def num_windows(self) -> int:
-        """Number of different training windows."""
-        return self._origins.shape[0]
+        self.num_windows, self.unused = int(counts.sum()), np.flatnonzero(counts == 0)
+        self._values, self._origins = tf.constant(values), None if origins is None else tf.constant(origins)
+        used = counts > 0
+        self._series = [tf.constant(x[used]) for x in (starts, counts, first, stop)]
+        self._held_out = (first, last, stop)
 
     def validation(self) -> "HeldOut":
         """Return the windows whose targets are the steps held out, every `horizon` steps from their beginning."""
-        values, first, last, stop = self._held_out
+        first, last, stop = self._held_out
         count = -(-(last - stop).max() // self.horizon)
         starts = (stop[:, None] + self.horizon * np.arange(count)).ravel()
         limit, floor = np.repeat(last, count), np.repeat(first, count)
         starts = starts[(starts >= floor) & (starts < limit)]
-        return HeldOut(values, starts, self.window, self.horizon, self.batch_size)
+        return HeldOut(self._values, starts, last, self.window, self.horizon, self.batch_size)
 
     def draw(self, step, seeds: Sequence[int]):
         """Return inputs `(M, B, L)` and targets `(M, B, H)` of random windows, a function of step and seeds alone.
@@ -86,14 +82,13 @@ class Windows:
             step: number of the training step, scalar tensor.
             seeds: one integer a member; each member draws its own windows.
         """
-        step = tf.cast(step, "int32")
-        shape = (2, self.batch_size)
-        uniform = tf.stack(
-            [tf.random.stateless_uniform(shape, [seed, step], dtype="float64") for seed in seeds]
-        )
-        series = _scaled(uniform[:, 0], tf.shape(self._counts, "int64")[0])
-        origin = tf.gather(self._starts, series) + _scaled(uniform[:, 1], tf.gather(self._counts, series))
-        return _gather(self._values, tf.gather(self._origins, origin), self.window, self.horizon)
+        uniform = uniforms(2, self.batch_size, step, seeds)
+        series = choose(uniform[:, 0], tf.shape(self._series[0], "int64")[0])
+        start, count, first, stop = (tf.gather(x, series) for x in self._series)
+        origin = start + choose(uniform[:, 1], count)
+        if self._origins is not None:
+            origin = tf.gather(self._origins, origin)
+        return _gather(self._values, origin, first, stop, self.window, self.horizon)
 
 
 class HeldOut:
@@ -102,15 +97,24 @@ class HeldOut:
     Args:
         values: the flat array of `Windows`.
         origins: rows of the origins.
+        last: `(S,)`, the last row of each series.
         window: L, steps of history.
         horizon: H, steps to forecast.
         batch_size: windows in a batch. Defaults to 256.
     """
 
-    def __init__(self, values, origins: np.ndarray, window: int, horizon: int, batch_size: int = 256):
+    def __init__(
+        self,
+        values,
+        origins: np.ndarray,
+        last: np.ndarray,
+        window: int,
+        horizon: int,
+        batch_size: int = 256,
+    ):
         if not len(origins):
             raise DataError("No series is longer than the steps held out. Use a smaller `val_size`.")
-        self._values = tf.constant(values)
+        self._values, self._last = values, tf.constant(last)
         self.origins, self.window, self.horizon, self.batch_size = origins, window, horizon, batch_size
 
     def batches(self) -> tf.data.Dataset:
@@ -119,34 +123,40 @@ class HeldOut:
 
     def gather(self, origins):
         """Return inputs `(1, B, L)` and targets `(1, B, H)` of windows at these origins."""
-        return _gather(self._values, origins[None], self.window, self.horizon)
+        series = tf.searchsorted(self._last, origins)
+        last = tf.gather(self._last, series)
+        first = tf.where(series > 0, 1 + tf.gather(self._last, tf.maximum(series - 1, 0)), 0)
+        bounds = (x[None] for x in (origins, first, last))
+        return _gather(self._values, *bounds, self.window, self.horizon)
 
 
-def _gather(values, origins, window: int, horizon: int):
+def _gather(values, origins, first, last, window: int, horizon: int):
+    """Return the float64 values before and after the origins, NaN outside of rows `first` to `last`."""
     rows = origins[..., None] + tf.range(1 - window, horizon + 1, dtype="int64")
-    both = tf.gather(values, rows)
+    inside = (rows >= first[..., None]) & (rows <= last[..., None])
+    both = tf.cast(tf.gather(values, tf.where(inside, rows, 0)), "float64")
+    both = tf.where(inside, both, np.float64("nan"))
     return both[..., :window], both[..., window:]
 
 
-def _scaled(uniform, count):
-    """Return integers in [0, count) from uniform numbers in [0, 1)."""
-    return tf.minimum(tf.cast(uniform * tf.cast(count, "float64"), "int64"), count - 1)
+def _lay_out(panel: Panel, reach: int) -> tuple:
+    """Return the flat array, each observation's row in it, and each series' first and last row.
 
-
-def _lay_out(panel: Panel, reach: int):
-    """Return the flat array and each series' first and last row in it."""
+    Rows are None where each series is observed at every step, so that the array is that of the panel.
+    """
+    first, last = panel.offsets[:-1], panel.offsets[1:] - 1
+    if (panel.last_steps == last - first).all():
+        return panel.values, None, first, last
     gaps = np.diff(panel.steps, prepend=0)
-    gaps[panel.offsets[:-1]] = reach  # NaN between the series, as much as a window spans
-    rows = np.cumsum(np.minimum(gaps, reach))
-    values = np.full(rows[-1] + reach + 1, np.nan)
+    gaps[first] = 1
+    rows = np.cumsum(np.minimum(gaps, reach)) - 1
+    values = np.full(rows[-1] + 1, np.nan, panel.values.dtype)
     values[rows] = panel.values
-    return values, rows[panel.offsets[:-1]], rows[panel.offsets[1:] - 1]
+    return values, rows, rows[first], rows[last]
 
 
-def _eligible(values: np.ndarray, window: int, horizon: int) -> np.ndarray:
-    """Return the observed rows with another observation in the window before and one in the horizon after."""
-    count = np.concatenate([[0], np.cumsum(~np.isnan(values))])
-    rows = np.flatnonzero(~np.isnan(values))
-    before = count[rows] - count[np.maximum(rows - max(window - 1, 1), 0)]
-    after = count[np.minimum(rows + horizon + 1, len(values))] - count[rows + 1]
-    return rows[(before > 0) & (after > 0)]
+def _near(steps: np.ndarray, before: int, after: int) -> np.ndarray:
+    """Return which observations have another at most `before` steps earlier and one at most `after` later, `(N,)`."""
+    gaps = np.diff(steps, prepend=0, append=0)  # not above 0 between series
+    close = gaps > 0
+    return close[:-1] & (gaps[:-1] <= before) & close[1:] & (gaps[1:] <= after)

@@ -166,7 +166,7 @@ def test_prediction_does_not_retrace(fitted, panel):
 
 def test_batches_of_a_prediction_join(fitted, panel, monkeypatch):
     whole = fitted.predict(panel, level=[80])
-    monkeypatch.setattr("nbeats_basis.prediction._BATCH", 8)
+    monkeypatch.setattr("nbeats_basis.prediction._BATCH", 1)
     np.testing.assert_allclose(fitted.predict(panel, level=[80]).iloc[:, 2:], whole.iloc[:, 2:], rtol=1e-6)
 
 

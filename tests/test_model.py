@@ -133,6 +133,41 @@ def test_long_gaps_cost_no_memory():
     assert windows._values.shape[0] < 100
 
 
+@pytest.mark.parametrize("recent", [None, 7])
+@pytest.mark.parametrize("holdout", [0, 5])
+@pytest.mark.parametrize("window", [1, 6])
+def test_every_window_that_can_be_learned_from_is_drawn_and_no_other(window, holdout, recent):
+    """Panels with and without gaps; against a loop over all rows of a dense table."""
+    for missing in (0.0, 0.4):
+        df = nb.synthetic.seasonal_panel(3, 20, missing=missing, seed=5)
+        windows = Windows(Panel.from_frame(df, Columns(), 1), window, 3, 4096, holdout, recent)
+        dense = df.pivot(index="unique_id", columns="ds", values="y").reindex(columns=range(-12, 40))
+        expected = set()
+        for row, (_, group) in zip(dense.to_numpy(), df.groupby("unique_id"), strict=True):
+            last = group.ds.max() + 12
+            stop = last - holdout
+            row[stop + 1 :] = np.nan
+            for end in range(12, stop):
+                before = row[end - max(window - 1, 1) : end]
+                if recent is not None and end <= stop - recent:
+                    continue
+                if (
+                    not np.isnan(row[end])
+                    and (~np.isnan(before)).any()
+                    and (~np.isnan(row[end + 1 : end + 4])).any()
+                ):
+                    expected.add(np.nan_to_num(row[end - window + 1 : end + 4], nan=-1e9).tobytes())
+        drawn = np.concatenate(windows.draw(tf.constant(0), (0,)), axis=-1)[0]
+        assert {np.nan_to_num(row, nan=-1e9).tobytes() for row in drawn} == expected
+        assert windows.num_windows == len(expected)
+
+
+def test_a_panel_without_gaps_is_drawn_from_as_it_is():
+    panel = Panel.from_frame(nb.synthetic.seasonal_panel(4, 30), Columns(), 1)
+    windows = Windows(panel, 12, 4)
+    assert windows._origins is None and windows._values.shape == panel.values.shape
+
+
 def test_learns_a_line_and_a_sine():
     df = nb.synthetic.seasonal_panel(20, 80, noise=0.0, seed=4)
     train, test = df[df.ds < 74], df[df.ds >= 74]

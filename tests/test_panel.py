@@ -52,7 +52,7 @@ def test_doubtful_freq_is_refused():
     mixed = pd.concat([frame("MS", ids=["a"]), frame("QS", ids=["b"])])
     with pytest.raises(nb.DataError, match="freq='MS'"):
         panel_of(mixed)
-    assert infer_freq(pd.Series([1, 1]), np.array([0, 1])) is None
+    assert infer_freq(pd.Series([1, 1]), np.array([0, 1, 2])) is None
 
 
 def test_clock_changes_do_not_matter():
@@ -90,10 +90,82 @@ def test_order_nan_absence_and_index_do_not_matter():
         a, b = panel_of(df), panel_of(other)
         for name in ("values", "steps", "offsets"):
             np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
-    tails = panel_of(df).tails(40)
-    assert tails.shape == (2, 40)
+    panel = panel_of(df)
+    tails = panel.tails(40, np.append(panel.offsets[1:] - 1, -1))
+    assert tails.shape == (3, 40) and np.isnan(tails[2]).all()
     np.testing.assert_array_equal(tails[0, -3:], [27, 28, 29])
     assert np.isnan(tails[0, :10]).all() and np.isnan(tails[0, 13:15]).any()
+
+
+@pytest.mark.parametrize("kind", [str, "string", "category", "int32", "Int64", object])
+def test_frames_in_order_are_read_as_those_that_are_not(kind):
+    """Also series in order of time before series, and blocks of series out of order."""
+    ids = range(12) if kind in ("int32", "Int64") else [f"s{i:02d}" for i in range(12)]
+    df = frame(ids=ids).astype({"unique_id": kind})
+    df["y"] = df.y.where(df.index % 7 > 0)
+    expected = panel_of(df)
+    blocks = pd.concat([df[df.unique_id == i] for i in reversed(list(ids))])
+    for other in (df.sort_values("ds"), blocks, df.sample(frac=1, random_state=1)):
+        panel = panel_of(other)
+        assert list(panel.ids) == list(expected.ids) == list(ids)
+        for name in ("values", "steps", "offsets", "starts"):
+            np.testing.assert_array_equal(getattr(panel, name), getattr(expected, name))
+
+
+@pytest.mark.parametrize("kind", [str, "string", "category", "Int64", object])
+def test_a_row_without_series_is_refused(kind):
+    df = frame(ids=(1, 2) if kind == "Int64" else ("a", "b")).astype({"unique_id": kind})
+    df.loc[[7, 40], "unique_id"] = pd.NA
+    with pytest.raises(
+        nb.DataError, match=r"`unique_id` of series .* is missing at ds=2001-08-01.*row 7; 2 such"
+    ):
+        panel_of(df)
+
+
+def test_a_panel_does_not_change_with_its_frame():
+    df = frame()
+    panel = panel_of(df)
+    df.loc[:, "y"] = 0.0
+    assert panel.values[5] == 5  # noqa: PD011
+
+
+def test_float32_stays_as_it_is_and_other_numbers_become_float64():
+    values = (frame().y / 3).astype("float32")
+    panel = panel_of(frame().assign(y=values))
+    assert panel.values.dtype == "float32"  # noqa: PD011
+    wide = panel_of(frame().assign(y=values.astype("float64")))
+    np.testing.assert_array_equal(panel.tails(4, np.array([29])), wide.tails(4, np.array([29])))
+    assert panel.typical() == wide.typical()
+    assert panel_of(frame().astype({"y": "int16"})).values.dtype == "float64"  # noqa: PD011
+
+
+def test_blocks_of_series_join(monkeypatch):
+    df = frame(ids=[f"s{i:02d}" for i in range(12)]).drop(index=[5, 6, 45])
+    whole = panel_of(df)
+    monkeypatch.setattr("nbeats_basis.calendars._BLOCK", 70)
+    parts = panel_of(df)
+    assert parts.calendar.freq == whole.calendar.freq and parts.typical() == whole.typical()
+    for name in ("values", "steps", "offsets", "starts"):
+        np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
+
+
+def test_hours_before_1970_are_inferred():
+    assert panel_of(frame("h", start="1960-01-01")).calendar.freq == "h"
+
+
+def test_tails_of_any_observation(rng):
+    df = frame(ids=["a", "b", "c"])
+    df["y"] = df.y.where(rng.uniform(size=90) < 0.7)
+    panel = panel_of(df, "MS")
+    dense = np.full((3, 8 + 30), np.nan)
+    for s, (_, group) in enumerate(df.groupby("unique_id")):
+        known = group.y.notna().to_numpy().argmax()
+        dense[s, 8 : 8 + 30 - known] = group.y.iloc[known:]
+    rows = rng.permutation(len(panel.values))
+    tails = panel.tails(8, rows)
+    for row, tail in zip(rows, tails, strict=True):
+        end = 8 + panel.steps[row]
+        np.testing.assert_array_equal(tail, dense[panel.series[row], end - 7 : end + 1])
 
 
 def bad(column, row, value):

@@ -1,0 +1,196 @@
+"""A long data frame, its columns checked: which rows make a series, in which order, and what is refused."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from nbeats_basis.checks import DataError
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names of a long frame's columns: the series, the time and the value."""
+
+    id: str = "unique_id"
+    time: str = "ds"
+    target: str = "y"
+
+
+class Frame:
+    """A long frame with checked times; nothing of it is copied.
+
+    Args:
+        df: one row for each series and time.
+        columns: names of its columns.
+        freq: "infer", an offset alias, a positive integer, or None for irregular times.
+
+    Raises:
+        TypeError: `df` is no frame.
+        DataError: a column is missing, there are no rows, or a time cannot be used.
+    """
+
+    def __init__(self, df: pd.DataFrame, columns: Columns, freq):
+        _check_columns(df, columns)
+        self.df, self.columns, self.ids = df, columns, df[columns.id]
+        self.times = times_of(df, columns, freq)
+
+    def targets(self) -> np.ndarray:
+        """Return a copy of the values, NaN where missing: float32 if the column is, and float64 otherwise.
+
+        Raises:
+            DataError: a value is not a number, or infinite.
+        """
+        column, name = self.df[self.columns.target], self.columns.target
+        if pd.api.types.is_bool_dtype(column) or not pd.api.types.is_numeric_dtype(column):
+            numeric = pd.to_numeric(column, errors="coerce")
+            logical = column.map(lambda value: isinstance(value, bool)).to_numpy(bool)
+            bad = (numeric.isna() & column.notna()).to_numpy() | logical
+            row = int(bad.argmax())
+            if bad.any() or isinstance(column.dtype, pd.CategoricalDtype):
+                raise DataError(
+                    f"`{name}` of series {self.ids.iloc[row]!r} is not a number at row {row} "
+                    f"({self.columns.time}={self.times.iloc[row]}): {column.iloc[row]!r}. Convert the column to numbers."
+                )
+            column = numeric
+        dtype = "float32" if column.dtype == "float32" else "float64"
+        values = column.to_numpy(dtype, copy=True, na_value=np.nan)
+        self.refuse(np.isinf(values), name, "is infinite", "Replace it by NaN to treat it as missing.")
+        return values
+
+    def layout(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Find the series; nothing is sorted where the rows are in order.
+
+        Returns:
+            `(S,)`, identifiers of the series in increasing order; `(S + 1,)` int64, rows of series s are offsets[s] to
+            offsets[s + 1] of those in order; `(N,)`, the rows in order of series and time, or None where they are.
+
+        Raises:
+            DataError: a row has no series, or a series a time twice.
+        """
+        runs = self._runs()
+        codes, ids = pd.factorize(self.ids.iloc[runs], sort=True)
+        ids, lengths, ticks = np.asarray(ids), np.diff(runs, append=len(self.df)), self._ticks()
+        later = ticks[1:] > ticks[:-1]
+        later[runs[1:] - 1] = True
+        if later.all() and (codes[1:] > codes[:-1]).all():
+            return ids, np.append(runs, len(self.df)), None
+        series = np.repeat(codes, lengths)
+        order = np.lexsort((ticks, series))
+        series, ticks = series[order], ticks[order]
+        twice = np.concatenate([[False], (series[1:] == series[:-1]) & (ticks[1:] == ticks[:-1])])
+        remedy = "Keep one row for each series and time."
+        self.refuse(twice, self.columns.time, "is there twice", remedy, order)
+        return ids, np.concatenate([[0], np.cumsum(np.bincount(series))]), order
+
+    def refuse(self, bad: np.ndarray, column: str, what: str, remedy: str, order=None) -> None:
+        """Raise an error that names the first bad row, if there is one.
+
+        Args:
+            bad: `(N,)`, which rows are bad.
+            column: the column that is wrong.
+            what: what is wrong with it.
+            remedy: what to do.
+            order: the frame's row of each of `bad`. Defaults to None, they are in the frame's order.
+
+        Raises:
+            DataError: a row is bad.
+        """
+        if not bad.any():
+            return
+        rows = np.flatnonzero(bad) if order is None else order[bad]
+        at = int(rows.min())
+        raise DataError(
+            f"`{column}` of series {self.ids.iloc[at]!r} {what} at {self.columns.time}={self.times.iloc[at]} "
+            f"(row {at}; {len(rows)} such rows in {self.ids.iloc[rows].nunique()} series). {remedy}"
+        )
+
+    def _runs(self) -> np.ndarray:
+        """Return the first row of each run of rows of one series."""
+        if (
+            self.ids.dtype == object or getattr(self.ids.dtype, "na_value", None) is pd.NA
+        ):  # which does not compare
+            self._refuse_missing()
+        if isinstance(self.ids.dtype, pd.CategoricalDtype):
+            keys = self.ids.cat.codes.to_numpy()
+        elif isinstance(self.ids.dtype, (np.dtype, pd.StringDtype)):
+            keys = self.ids.to_numpy()
+        else:
+            keys = pd.factorize(self.ids)[0]
+        runs = np.concatenate([[0], 1 + np.flatnonzero(keys[1:] != keys[:-1])])
+        if self.ids.iloc[runs].isna().any():
+            self._refuse_missing()
+        return runs
+
+    def _refuse_missing(self) -> None:
+        self.refuse(
+            self.ids.isna().to_numpy(), self.columns.id, "is missing", "Name the series or drop the row."
+        )
+
+    def _ticks(self) -> np.ndarray:
+        """Return numbers in the order of the times."""
+        numeric = pd.api.types.is_numeric_dtype(self.times)
+        return self.times.to_numpy() if numeric else pd.DatetimeIndex(self.times).asi8
+
+
+def _check_columns(df, columns: Columns) -> None:
+    if not isinstance(df, pd.DataFrame):
+        raise TypeError(f"`df` must be a pandas DataFrame. Received: df of type {type(df).__name__}")
+    missing = [c for c in (columns.id, columns.time, columns.target) if c not in df.columns]
+    if missing:
+        raise DataError(
+            f"`df` lacks the columns {missing}. Received: columns={list(df.columns)}; "
+            "rename them, or name yours by `id_col`, `time_col` and `target_col`."
+        )
+    if not len(df):
+        raise DataError("`df` is empty. Received: 0 rows; pass at least one series.")
+
+
+def times_of(df: pd.DataFrame, columns: Columns, freq) -> pd.Series:
+    """Return the checked column of the times: stamps, integers, or with `freq=None` any finite numbers.
+
+    Args:
+        df: long frame.
+        columns: names of the columns.
+        freq: "infer", an offset alias, a positive integer, or None for irregular times.
+
+    Raises:
+        DataError: a time is missing, infinite or not a stamp; the message names series, column and first bad row.
+    """
+    column = df[columns.time]
+    name = columns.time
+    if column.isna().any():
+        row = int(column.isna().to_numpy().argmax())
+        raise DataError(
+            f"`{name}` of series {df[columns.id].iloc[row]!r} is missing at row {row}. Drop the row."
+        )
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return column
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+        if freq is None:
+            infinite = np.isinf(column.to_numpy("float64"))
+            if infinite.any():
+                row = int(infinite.argmax())
+                raise DataError(
+                    f"`{name}` of series {df[columns.id].iloc[row]!r} is infinite at row {row}. Drop the row."
+                )
+            return column
+        if pd.api.types.is_integer_dtype(column):
+            return column
+        raise DataError(
+            f"`{name}` holds real numbers, which have no regular steps. Received: dtype={column.dtype}, freq={freq!r}; "
+            "pass freq=None for irregular times, or integers."
+        )
+    if pd.api.types.is_object_dtype(column) or pd.api.types.is_string_dtype(column):
+        parsed = pd.to_datetime(column, errors="coerce", format="ISO8601")
+        bad = parsed.isna().to_numpy()
+        if not bad.any():
+            return parsed
+        row = int(bad.argmax())
+        raise DataError(
+            f"`{name}` of series {df[columns.id].iloc[row]!r} is not an ISO 8601 stamp at row {row}: "
+            f"{column.iloc[row]!r}. Convert the column by `pandas.to_datetime`."
+        )
+    raise DataError(
+        f"`{name}` must hold stamps or numbers. Received: dtype={column.dtype}; convert it by `pandas.to_datetime`."
+    )
