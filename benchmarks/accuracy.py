@@ -13,7 +13,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import keras
@@ -21,6 +20,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 from metrics import measures, naive2, owa, seasonal_naive
+from peers.clock import clock, since
 from records import RESULTS, about, put, read
 
 import nbeats_basis as nb
@@ -55,20 +55,20 @@ def stamped(frame: pd.DataFrame, freq) -> pd.DataFrame:
 
 
 def ours(train: pd.DataFrame, horizon: int, freq, preset: str, seed: int) -> tuple[np.ndarray, dict, dict]:
-    """Return this package's forecasts, the wall times of fit and predict, and versions."""
+    """Return this package's forecasts, what fit and predict took, and versions."""
     chosen = {} if preset == "default" else {"preset": preset}
     forecaster = nb.Forecaster(horizon=horizon, freq=freq, seed=seed, **chosen)
     frame = stamped(train, freq)
-    begin = time.perf_counter()
+    begin = clock()
     forecaster.fit(frame, verbose=0)
-    fitted = time.perf_counter()
+    fitted = clock()
     forecast = forecaster.predict()["NBeatsBasis"].to_numpy()
-    seconds = {"fit": fitted - begin, "predict": time.perf_counter() - fitted}
-    return forecast, seconds, {m.__name__: m.__version__ for m in (nb, keras, tf, np)}
+    spent = {"fit": since(begin, fitted), "predict": since(fitted)}
+    return forecast, spent, {m.__name__: m.__version__ for m in (nb, keras, tf, np)}
 
 
 def peer(train: pd.DataFrame, at: pd.DataFrame, name: str, season: int, options) -> tuple:
-    """Return a peer's forecasts, the wall times of its fit and predict, and versions."""
+    """Return a peer's forecasts, what its fit and predict took, and versions."""
     with tempfile.TemporaryDirectory() as folder:
         paths = [str(Path(folder) / file) for file in ("train.csv", "at.csv", "out.csv")]
         train.to_csv(paths[0], index=False)
@@ -92,13 +92,13 @@ def run(dataset: str, group: str, model: str, options) -> dict:
     at = test[["unique_id", "ds"]]
     before = about({})
     if model in NAIVE:
-        begin = time.perf_counter()
+        begin = clock()
         forecast = NAIVE[model](train, horizon, season)
-        seconds, versions = {"fit": 0.0, "predict": time.perf_counter() - begin}, {"numpy": np.__version__}
+        spent, versions = {"predict": since(begin)}, {"numpy": np.__version__}
     elif model in PEERS:
-        forecast, seconds, versions = peer(train, at, model, season, options)
+        forecast, spent, versions = peer(train, at, model, season, options)
     else:
-        forecast, seconds, versions = ours(train, horizon, FREQUENCIES[group], model, options.seed)
+        forecast, spent, versions = ours(train, horizon, FREQUENCIES[group], model, options.seed)
     if len(forecast) != len(test) or not np.isfinite(forecast).all():
         raise RuntimeError(f"{model} gave {np.isfinite(forecast).sum()} forecasts of {len(test)} asked for.")
     errors = measures(train, test, forecast, season)
@@ -113,7 +113,7 @@ def run(dataset: str, group: str, model: str, options) -> dict:
         "points": len(test),
         **{name: round(value, 4) for name, value in errors.items()},
         "owa": round(owa(errors, reference), 4),
-        **{f"{part}_seconds": round(spent, 2) for part, spent in seconds.items()},
+        **{f"{part}_{kind}": round(s, 2) for part, each in spent.items() for kind, s in each.items()},
         **before,
         "versions": {**versions, **before["versions"]},
     }
@@ -156,7 +156,7 @@ def main() -> None:
             how = "measured"
             known = [run(options.dataset, group, model, options)]
             put(path, known[0], KEY)
-        shown = {k: known[0][k] for k in ("smape", "mape", "mase", "owa", "fit_seconds", "predict_seconds")}
+        shown = {k: known[0][k] for k in ("smape", "mape", "mase", "owa")}
         print(
             f"[{number}/{len(wanted)}] {options.dataset} {part} {group} {model}, {how}: {json.dumps(shown)}",
             file=sys.stderr,

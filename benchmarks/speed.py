@@ -17,7 +17,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,10 +25,12 @@ import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
+from peers.clock import clock, since
 from records import RESULTS, about, put
 
 import nbeats_basis as nb
 from nbeats_basis.panel import Columns, Panel
+from nbeats_basis.training import make_optimizer
 from nbeats_basis.windows import Windows
 
 HORIZON, BATCH, MEMBERS, SERIES = 18, 1024, 16, 10_000
@@ -90,16 +91,11 @@ class Shortest:
         return rows
 
 
-def clock() -> tuple[float, float]:
-    """Return wall time, and the process's time on all cores."""
-    return time.perf_counter(), time.process_time()
-
-
 def timed(function, *args, **kwargs) -> dict:
     """Return the seconds of a call."""
     begin = clock()
     function(*args, **kwargs)
-    return dict(zip(("seconds", "cpu_seconds"), np.subtract(clock(), begin).tolist(), strict=True))
+    return since(begin)
 
 
 def months(num_series: int, length: int) -> pd.DataFrame:
@@ -124,10 +120,16 @@ def product(rows: int, size: int, dtype: str):
     return lambda: multiply().numpy(), 2e-9 * rows * size**2 * repeats
 
 
-def generic_trainer(steps: int):
+def in_precision(precision: str) -> dict:
+    """Return the argument that asks for a precision; nothing for the default."""
+    return {} if precision == "float32" else {"precision": precision}
+
+
+def generic_trainer(steps: int, precision: str):
     """Return a function that trains the paper's generic network by `fit`, and its number of weights in products."""
     net = nb.NBeats.generic(GENERIC["horizon"], GENERIC["lookback"], scaling="std")
-    net.compile(keras.optimizers.Adam(1e-3), steps_per_execution=steps)
+    training = nb.Training(steps=steps, learning_rate=1e-3, **in_precision(precision))
+    net.compile(make_optimizer(training, steps, None), steps_per_execution=steps, **in_precision(precision))
     windows = Windows(Panel.from_frame(months(200, 240), Columns(), "MS"), net.window, HORIZON, BATCH)
     weights = sum(int(np.prod(v.shape)) for v in net.trainable_variables if len(v.shape) == 3)
     return lambda: net.fit(windows, steps_per_epoch=steps, verbose=0), weights
@@ -140,8 +142,9 @@ def train(peer: Peer, options) -> dict:
         "product 4096 x 4096 x 4096": product(4096, 4096, "float32"),
         "product 4096 x 4096 x 4096, bfloat16": product(4096, 4096, "bfloat16"),
     }
-    trainer, weights = generic_trainer(options.steps)
-    calls["nbeats_basis float32"] = trainer, 6e-9 * BATCH * weights * options.steps
+    for precision in options.precision:
+        trainer, weights = generic_trainer(options.steps, precision)
+        calls[f"nbeats_basis {precision}"] = trainer, 6e-9 * BATCH * weights * options.steps
     work = {name: flop for name, (_, flop) in calls.items()}
     shortest = Shortest()
     for turn in range(options.rounds + 1):  # the first compiles
@@ -168,51 +171,59 @@ class Epochs(keras.callbacks.Callback):
         self.ends.append(clock())
 
 
+def small(units: int, options, precision: str) -> nb.Forecaster:
+    """Return a forecaster of sixteen small networks."""
+    training = nb.Training(
+        steps=options.fit_steps, batch_size=options.batch, epochs=EPOCHS, **in_precision(precision)
+    )
+    stacks = [nb.Trend(units=units), nb.Seasonality([12], units=units)]
+    return nb.Forecaster(HORIZON, 4 * HORIZON, "MS", stacks, nb.heads.Point(), MEMBERS, training)
+
+
 def fit(peer: Peer, options) -> dict:
     """Return windows a second of sixteen small networks: of whole fits, and of steps once all is compiled."""
     frame, shortest, work = months(200, 120), Shortest(), {}
-    training = nb.Training(steps=options.fit_steps, batch_size=options.batch, epochs=EPOCHS)
-    per_epoch = training.plan(10**9)[0]
-    windows = MEMBERS * options.batch * options.fit_steps
+    per_epoch = nb.Training(steps=options.fit_steps, epochs=EPOCHS).plan(10**9)[0]
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "frame.csv")
         frame.to_csv(path, index=False)
         for units in options.units:
-            stacks = [nb.Trend(units=units), nb.Seasonality([12], units=units)]
-            ours = nb.Forecaster(HORIZON, 4 * HORIZON, "MS", stacks, nb.heads.Point(), MEMBERS, training)
-            epochs = Epochs()
-            whole = timed(ours.fit, frame, callbacks=[epochs], verbose=0)
-            steady = np.subtract(epochs.ends[-1], epochs.ends[0]) / ((EPOCHS - 1) * per_epoch)
-            shortest.add(f"nbeats_basis width {units}", whole)
-            shortest.add(f"nbeats_basis width {units}, steps", dict(zip(whole, steady, strict=True)))
+            for precision in options.precision:
+                name, epochs = f"nbeats_basis {precision} width {units}", Epochs()
+                ours = small(units, options, precision)
+                whole = timed(ours.fit, frame, callbacks=[epochs], verbose=0)
+                steady = since(epochs.ends[0], epochs.ends[-1])
+                shortest.add(name, whole)
+                shortest.add(f"{name}, steps", {k: v / (EPOCHS - 1) for k, v in steady.items()})
+                work |= {name: MEMBERS * options.batch * EPOCHS * per_epoch}
+                work |= {f"{name}, steps": MEMBERS * options.batch * per_epoch}
             arguments = {"path": path, "horizon": HORIZON, "units": units, "batch": options.batch}
             for seed in (1, 2):
                 done = peer("fit", **arguments, steps=options.fit_steps, seed=seed)
                 for name, what in (("", "whole"), (", steps", "step")):
                     seconds = {key: MEMBERS * value for key, value in done[what].items()}
                     shortest.add(f"neuralforecast width {units}{name}", seconds)
-            for name in ("nbeats_basis", "neuralforecast"):
-                work[f"{name} width {units}"] = windows
-                work[f"{name} width {units}, steps"] = MEMBERS * options.batch
-            work[f"nbeats_basis width {units}"] = MEMBERS * options.batch * EPOCHS * per_epoch
+            work |= {f"neuralforecast width {units}": MEMBERS * options.batch * options.fit_steps}
+            work |= {f"neuralforecast width {units}, steps": MEMBERS * options.batch}
             print(f"fit: width {units}", file=sys.stderr, flush=True)
     settings = {"members": MEMBERS, "batch": options.batch, "steps": options.fit_steps}
     return {**settings, "rows": shortest.rows(work, "windows")}
 
 
 def reach(peer: Peer, options) -> dict:
-    """Return error and wall time of this package's fits and the peer's, on the last horizon of the training part."""
+    """Return error and seconds of this package's fits and the peer's, on the last horizon of the training part."""
     rows = {}
     for dataset in ("tourism", "m3"):
         measure = {"tourism": "mape"}.get(dataset, "smape")
         for model in (*options.preset, "nbeats"):
             asked = SimpleNamespace(validate=True, seed=1, python=options.python)
             record = accuracy.run(dataset, "monthly", model, asked)
-            seconds = record["fit_seconds"] + record["predict_seconds"]
+            spent = [record[f"fit_{kind}"] + record[f"predict_{kind}"] for kind in ("seconds", "cpu_seconds")]
             rows[f"{dataset} {model}"] = {
                 "measure": measure,
                 "error": record[measure],
-                "seconds": round(seconds, 1),
+                "seconds": round(spent[0], 1),
+                "cpu_seconds": round(spent[1], 1),
             }
     return {"rows": rows}
 
@@ -226,7 +237,7 @@ def predict(peer: Peer, options) -> dict:
         stacks = [nb.Trend(units=256), nb.Seasonality([12], units=256)]
         training = nb.Training(steps=2, epochs=1)
         ours = nb.Forecaster(HORIZON, 4 * HORIZON, "MS", stacks, nb.heads.Point(), count, training)
-        name = f"nbeats_basis, {count} networks"
+        name = f"nbeats_basis, {count} network" + "s" * (count > 1)
         forecasters[name] = ours.fit(few, verbose=0)
         first[f"{name}, 50 series"] = timed(ours.predict, few)["seconds"]
     with tempfile.TemporaryDirectory() as folder:
@@ -264,6 +275,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=3, help="of a turn of `train`")
     parser.add_argument("--variants", nargs="*", default=list(VARIANTS), help="of the peer in `train`")
+    parser.add_argument("--precision", nargs="+", default=["float32"], help="of this package while training")
     parser.add_argument("--units", nargs="+", type=int, default=[128, 256], help="of the networks in `fit`")
     parser.add_argument("--batch", type=int, default=BATCH, help="windows of a network's step in `fit`")
     parser.add_argument(

@@ -33,6 +33,12 @@ NAMES = {
     "naive2": ("naive", "Naive2"),
 }
 OWN = {"m1": "smape", "m3": "smape", "tourism": "mape"}
+SPENT = {
+    "fit_seconds": "fit s",
+    "fit_cpu_seconds": "fit CPU s",
+    "predict_seconds": "predict s",
+    "predict_cpu_seconds": "predict CPU s",
+}
 TITLES = {"smape": "sMAPE", "mape": "MAPE", "mase": "MASE", "owa": "OWA"}
 
 
@@ -47,13 +53,13 @@ def number(value: float | None, digits: int = 2) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
 
 
-def spent(records: list[dict], part: str) -> str:
-    """Return the mean seconds over the seeds, marked where other work shared the cores."""
-    if not records:
+def spent(records: list[dict], what: str) -> str:
+    """Return the seconds over all groups, the mean over the seeds, wall time marked where other work shared the cores."""
+    if any(what not in r for r in records):
         return "–"
-    shared = any(r["load"] > r["cores"] for r in records)
-    seconds = sum(r[f"{part}_seconds"] for r in records) / len({r["seed"] for r in records})
-    return f"{seconds:.0f}" + "*" * shared if seconds >= 10 else f"{seconds:.1f}" + "*" * shared
+    seconds = sum(r[what] for r in records) / len({r["seed"] for r in records})
+    shared = "cpu" not in what and any(r["load"] > r["cores"] for r in records)
+    return f"{seconds:.{0 if seconds >= 10 else 1}f}" + "*" * shared
 
 
 def errors(records: list[dict]) -> dict[str, dict]:
@@ -91,7 +97,7 @@ def accuracy(dataset: str, part: str, folder: Path, others: list[tuple[str, dict
         seeds = len({r["seed"] for r in found[model]})
         name += f", mean of {seeds} seeds" * (seeds > 1)
         cells = [number(by_group[g][own] if g in by_group else None) for g in groups]
-        rows.append([kind, name, *cells, spent(found[model], "fit"), spent(found[model], "predict")])
+        rows.append([kind, name, *cells, *(spent(found[model], what) for what in SPENT)])
         if "average" in by_group:
             total = by_group["average"]
             owa = (total["smape"] / reference["smape"] + total["mase"] / reference["mase"]) / 2
@@ -100,11 +106,12 @@ def accuracy(dataset: str, part: str, folder: Path, others: list[tuple[str, dict
     for kind, table in others:
         if (table["dataset"], table["measure"], part) == (dataset, own, "test"):
             rows += [
-                [kind, name, *(number(v) for v in values), "", ""] for name, values in table["rows"].items()
+                [kind, name, *(number(v) for v in values), *[""] * len(SPENT)]
+                for name, values in table["rows"].items()
             ]
     first = next(iter(found.values()))[0]
     title = f"**{TITLES[own]}** on {dataset.upper() if dataset != 'tourism' else 'Tourism'}, {part} part"
-    head = ["", "method", *groups, "fit s", "predict s"]
+    head = ["", "method", *groups, *SPENT.values()]
     tables = f"{title} ({first['cpu']}, {first['cores']} cores):\n\n{markdown(head, rows)}"
     if all_four:
         head = ["", "method", *TITLES.values()]
@@ -113,25 +120,24 @@ def accuracy(dataset: str, part: str, folder: Path, others: list[tuple[str, dict
 
 
 def speed(path: Path) -> str:
-    """Return a table for each task measured."""
+    """Return a table for each task measured; only processor time where other work shared the cores."""
     texts = []
     for record in read(path):
-        if "rows" not in record:
-            continue
-        head = list(next(iter(record["rows"].values())))
+        shared = record["load"] > record["cores"]
+        head = [
+            k for k in next(iter(record["rows"].values())) if not (shared and re.fullmatch("seconds|.*/s", k))
+        ]
         rows = [
-            [name, *(f"{row[k]:,}" if k != "measure" else row[k] for k in head)]
+            [name, *(row[k] if isinstance(row[k], str) else f"{row[k]:,}" for k in head)]
             for name, row in record["rows"].items()
         ]
-        settings = {
-            k: v for k, v in record.items() if isinstance(v, int | str) and k not in ("task", "date", "cpu")
-        }
+        settings = {k: v for k, v in record.items() if isinstance(v, int | str) and k not in ("task", "date")}
         said = ", ".join(f"{k} {v}" for k, v in settings.items())
-        text = f"`{record['task']}` ({said}, load {record['load']}):\n\n{markdown(['', *head], rows)}"
-        if "first_seconds" in record:
+        shown = "; the cores were shared: processor time only" * shared
+        texts.append(f"`{record['task']}` ({said}{shown}):\n\n{markdown(['', *head], rows)}")
+        if "first_seconds" in record and not shared:
             firsts = ", ".join(f"{k} {v} s" for k, v in record["first_seconds"].items())
-            text += f"\n\nFirst calls and imports: {firsts}."
-        texts.append(text)
+            texts.append(f"First calls and imports: {firsts}.")
     return "\n\n".join(texts)
 
 

@@ -60,6 +60,12 @@ def test_naive2_goes_on_with_a_pure_season():
     np.testing.assert_allclose(forecast, [3, 6, 1, 2, 3])
 
 
+def test_naive2_needs_three_seasons():
+    peaks = np.resize([*np.ones(11), 5.0], 36)
+    np.testing.assert_allclose(metrics.naive2(frame(peaks[:35]), 2, 12), [1, 1])
+    np.testing.assert_allclose(metrics.naive2(frame(peaks), 12, 12), [*np.ones(11), 5])
+
+
 def test_naive2_of_constants_and_zeros_is_the_last_value():
     flat, gaps = np.full(20, 5.0), np.resize([0.0, 0.0, 0.0, 8.0], 20)
     np.testing.assert_array_equal(metrics.naive2(frame(flat, gaps), 2, 4), [5, 5, 8, 8])

@@ -44,6 +44,9 @@ def test_stamps_keep_the_order_and_name_the_season():
     assert accuracy.stamped(train, 1) is train
 
 
+spent = {"fit_seconds": 20, "fit_cpu_seconds": 30, "predict_seconds": 1}
+
+
 def write(folder, model: str, seed: int, values: dict, points=(10, 20, 70)):
     """Write a record for each group of M1, all measures being the group's value."""
     for (group, value), count in zip(values.items(), points, strict=True):
@@ -59,7 +62,7 @@ def write(folder, model: str, seed: int, values: dict, points=(10, 20, 70)):
         record |= dict.fromkeys(("smape", "mape", "mase", "owa"), value)
         put(
             folder / f"m1-test-{model}.json",
-            {**record, "fit_seconds": 20, "predict_seconds": 1},
+            {**record, **spent},
             ("group", "seed"),
         )
 
@@ -71,12 +74,23 @@ def test_tables_average_by_points_and_over_seeds(tmp_path):
     write(tmp_path, "default", 2, dict(zip(groups, (6.0, 7.0, 8.0), strict=True)))
     asked = {"dataset": "m1", "measure": "smape", "rows": {"at most": [9.0, 9.0, 9.0, None]}}
     text = tables.accuracy("m1", "test", tmp_path, [("asked", asked)])
-    assert "| ours | default, mean of 2 seeds | 5.00 | 6.00 | 7.00 | 6.60 | 60 | 3.0 |" in text
-    assert "| naive | Naive2 | 20.00 | 10.00 | 10.00 | 11.00 | 60 | 3.0 |" in text
+    assert "| ours | default, mean of 2 seeds | 5.00 | 6.00 | 7.00 | 6.60 | 60 | 90 | 3.0 | – |" in text
+    assert "| naive | Naive2 | 20.00 | 10.00 | 10.00 | 11.00 | 60 | 90 | 3.0 | – |" in text
     assert "| asked | at most | 9.00 | 9.00 | 9.00 | – |" in text
     assert "| ours | default, mean of 2 seeds | 6.60 | 6.60 | 6.600 | 0.600 |" in text
     six = {"smape": 6.6, "mase": 6.6}
     assert owa(six, {"smape": 11.0, "mase": 11.0}) == pytest.approx(0.6)
+
+
+def test_wall_time_on_shared_cores_is_not_shown(tmp_path):
+    rows = {"ours": {"seconds": 9.0, "cpu_seconds": 2.0, "series/s": 111.0, "series/CPU s": 1500.0}}
+    record = {"task": "predict", "rows": rows, "first_seconds": {"import": 3.0}, "cores": 2}
+    put(tmp_path / "speed.json", {**record, "load": 0.4}, ("task",))
+    assert "| ours | 9.0 | 2.0 | 111.0 | 1,500.0 |" in tables.speed(tmp_path / "speed.json")
+    assert "import 3.0 s" in tables.speed(tmp_path / "speed.json")
+    put(tmp_path / "speed.json", {**record, "load": 7.0}, ("task",))
+    assert "| ours | 2.0 | 1,500.0 |" in tables.speed(tmp_path / "speed.json")
+    assert "import" not in tables.speed(tmp_path / "speed.json")
 
 
 def test_pages_are_filled_between_their_marks():

@@ -10,11 +10,11 @@ import argparse
 import json
 import logging
 import os
-import time
 from multiprocessing import Pool
 
 import numpy as np
 import pandas as pd
+from clock import clock, since
 
 YEARLY = 10  # Prophet's own default of harmonics
 
@@ -53,14 +53,14 @@ def neural(train: pd.DataFrame, at: pd.DataFrame, options) -> tuple[pd.DataFrame
 
     model = network(options, horizon_of(train, at, options.freq))
     package = neuralforecast.NeuralForecast(models=[model], freq=options.freq)
-    begin = time.perf_counter()
+    begin = clock()
     package.fit(train)
-    fitted = time.perf_counter()
+    fitted = clock()
     table = package.predict()
-    seconds = {"fit": fitted - begin, "predict": time.perf_counter() - fitted}
+    spent = {"fit": since(begin, fitted), "predict": since(fitted)}
     table = table.reset_index(drop="unique_id" in table.columns).rename(columns={str(model): "yhat"})
     versions = {m.__name__: m.__version__ for m in (neuralforecast, torch)}
-    return table, {"seconds": seconds, **versions}
+    return table, {"seconds": spent, **versions}
 
 
 def statistical(train: pd.DataFrame, at: pd.DataFrame, options) -> tuple[pd.DataFrame, dict]:
@@ -71,12 +71,12 @@ def statistical(train: pd.DataFrame, at: pd.DataFrame, options) -> tuple[pd.Data
     kind = AutoETS if options.model == "ets" else DynamicOptimizedTheta
     model = kind(season_length=options.season, alias="yhat")
     package = statsforecast.StatsForecast(models=[model], freq=options.freq, n_jobs=os.cpu_count())
-    begin = time.perf_counter()
+    begin = clock()
     package.fit(train)
-    fitted = time.perf_counter()
+    fitted = clock()
     table = package.predict(h=horizon_of(train, at, options.freq))
-    seconds = {"fit": fitted - begin, "predict": time.perf_counter() - fitted}
-    return table, {"seconds": seconds, "statsforecast": statsforecast.__version__}
+    spent = {"fit": since(begin, fitted), "predict": since(fitted)}
+    return table, {"seconds": spent, "statsforecast": statsforecast.__version__}
 
 
 def horizon_of(train: pd.DataFrame, at: pd.DataFrame, freq) -> int:
@@ -106,13 +106,13 @@ def prophet(train: pd.DataFrame, at: pd.DataFrame, options) -> tuple[pd.DataFram
     groups = dict(list(train.groupby("unique_id")))
     asked = list(at.groupby("unique_id", sort=False))
     pairs = [(groups[name][["ds", "y"]], frame[["ds"]], options.season > 1) for name, frame in asked]
-    begin = time.perf_counter()
+    begin = clock()
     with Pool(2) as pool:
         forecasts = pool.map(_prophet, pairs, chunksize=8)
     table = pd.concat(
         [frame.assign(yhat=values) for (_, frame), values in zip(asked, forecasts, strict=True)]
     )
-    return table, {"seconds": {"fit": time.perf_counter() - begin}, "prophet": package.__version__}
+    return table, {"seconds": {"fit": since(begin)}, "prophet": package.__version__}
 
 
 PEERS = {

@@ -6,7 +6,8 @@ A task is {"task": "train"|"fit"|"predict"|"versions", ...} with the arguments o
 import json
 import logging
 import sys
-import time
+
+from clock import clock, since
 
 ANSWERS, sys.stdout = sys.stdout, sys.stderr  # what packages print must not mix with the answers
 COMMON = {
@@ -16,17 +17,6 @@ COMMON = {
     "enable_model_summary": False,
 }
 _trainers, _fitted = {}, {}
-
-
-def clock() -> tuple[float, float]:
-    """Return wall time, and the process's time on all cores."""
-    return time.perf_counter(), time.process_time()
-
-
-def since(begin: tuple[float, float]) -> dict:
-    """Return the seconds since a time of `clock`."""
-    wall, cpu = (now - then for now, then in zip(clock(), begin, strict=True))
-    return {"seconds": wall, "cpu_seconds": cpu}
 
 
 def generic(horizon: int, lookback: int, blocks: int, units: int):
