@@ -40,10 +40,9 @@ class ALISTA(SupportUnrolled):
 
     has_step = True
 
-    def prepare(self, values, design, mask):
-        """Add W."""
-        weight, _ = analytic_weight(design, mask)
-        return {"values": values, "design": design, "weight": weight}
+    def analyse(self, design, mask):
+        """Return the design and W."""
+        return {"design": design, "weight": analytic_weight(design, mask)[0]}
 
 
 @keras.saving.register_keras_serializable(package="nbeats_basis")
@@ -81,28 +80,27 @@ class HyperLISTA(Unrolled):
         """Add nothing."""
         return {}
 
-    def prepare(self, values, design, mask):
-        """Add W, the pseudo-inverse, the coherence and the size of the signal."""
+    def analyse(self, design, mask):
+        """Return the design, the pseudo-inverse, what W is of it, and the coherence."""
         weight, inverse = analytic_weight(design, mask)
         overlap = tf.abs(tf.matmul(weight, design, transpose_a=True))
         coherence = tf.reduce_max(tf.linalg.set_diag(overlap, tf.zeros_like(overlap[..., 0])), axis=(-2, -1))
-        start = tf.reduce_sum(tf.abs(correlate(inverse, values)), axis=-1)
-        return {
-            "values": values,
-            "design": design,
-            "weight": weight,
-            "inverse": inverse,
-            "mu": coherence,
-            "start": start,
-        }
+        ratio = tf.math.reciprocal_no_nan(tf.reduce_sum(inverse * design, axis=-2))  # w_i / (A^+)_i
+        return {"design": design, "inverse": inverse, "ratio": ratio, "mu": coherence}
+
+    def adapt(self, given):
+        """Add the size of the signal, |A^+ y|_1."""
+        start = tf.reduce_sum(tf.abs(correlate(given["inverse"], given["values"])), axis=-1)
+        return {**given, "start": start}
 
     def step(self, k, codes, previous, given, weights):
         """Return the next codes."""
         residual = given["values"] - synthesise(given["design"], codes)
-        left = tf.reduce_sum(tf.abs(correlate(given["inverse"], residual)), axis=-1)
+        shortest = correlate(given["inverse"], residual)  # A^+ (y - A x)
+        left = tf.reduce_sum(tf.abs(shortest), axis=-1)
         support = tf.math.count_nonzero(codes, axis=-1, dtype=codes.dtype)
         beta = (self.momentum * given["mu"] * support)[..., None]
-        moved = codes + correlate(given["weight"], residual) + beta * (codes - previous)
+        moved = codes + given["ratio"] * shortest + beta * (codes - previous)
         smallest = tf.cast(np.finfo(codes.dtype.name).tiny, codes.dtype)
         progress = tf.math.log(tf.maximum(given["start"], smallest) / tf.maximum(left, smallest))
         share = tf.clip_by_value(self.selection * progress / codes.shape[-1], 0.0, 1.0)

@@ -112,13 +112,43 @@ class Unrolled(MemberLayer):
 
     def call(self, values, design, mask=None, return_layers=False, depth=None):
         """Return the codes."""
-        design = tf.convert_to_tensor(design)
-        values = tf.cast(values, design.dtype)
         if mask is not None:
-            mask = tf.cast(mask, design.dtype)
-            values, design = tf.where(mask > 0, values, 0), design * mask[..., None]
-        given = self.prepare(values, design, mask)
-        codes = tf.zeros_like(correlate(design, values))
+            values = tf.where(tf.cast(mask, "bool"), values, 0)
+        return self.pursue(values, self.prepare(design, mask), return_layers, depth)
+
+    def prepare(self, design, mask=None) -> dict:
+        """Return what `pursue` reads of a design, the same for all values: "design" and, for `weight`, "weight".
+
+        Args:
+            design: A, `(..., L, K)` or `(L, K)`.
+            mask: `(..., L)`, 1 where observed, 0 elsewhere; None for all. Defaults to None.
+        """
+        design = tf.convert_to_tensor(design)
+        if mask is not None:
+            design *= tf.cast(mask, design.dtype)[..., None]
+        return self.analyse(design, mask)
+
+    def analyse(self, design, mask) -> dict:
+        """Return what `prepare` does.
+
+        Args:
+            design: A, 0 in rows that are not observed.
+            mask: `(..., L)`, or None.
+        """
+        return {"design": design, "weight": design * _step(design)}
+
+    def pursue(self, values, given: dict, return_layers=False, depth=None):
+        """Return the codes, `(..., K)`, or `(layers, ..., K)` with `return_layers`.
+
+        Args:
+            values: y, `(..., L)`, 0 where not observed.
+            given: of `prepare`.
+            return_layers: as for a call. Defaults to False.
+            depth: as for a call. Defaults to None.
+        """
+        values = tf.cast(values, given["design"].dtype)
+        given = self.adapt({**given, "values": values})
+        codes = tf.zeros_like(correlate(given["design"], values))
         previous, all_codes = codes, []
         for k, weights in enumerate(self.layers[:depth]):
             weights = {name: self.aligned(weight, codes) for name, weight in weights.items()}
@@ -140,15 +170,13 @@ class Unrolled(MemberLayer):
             return tf.reshape(weight, (-1, *[1] * (codes.shape.rank - 1)))
         return tf.reshape(weight, (weight.shape[0], *[1] * (codes.shape.rank - 2), *weight.shape[1:]))
 
-    def prepare(self, values, design, mask) -> dict:
-        """Return what all steps need: "values", "design" and, for `weight`, "weight".
+    def adapt(self, given: dict) -> dict:
+        """Return what all steps read: what `prepare` gave, "values", and what shared weights make of them.
 
         Args:
-            values: y, `(..., L)`, 0 where not observed.
-            design: A, 0 in rows that are not observed.
-            mask: `(..., L)`, or None.
+            given: of `prepare`, and "values".
         """
-        return {"values": values, "design": design, "weight": design * _step(design)}
+        return given
 
     def step(self, k: int, codes, previous, given: dict, weights: dict):
         """Return the next codes.
@@ -157,7 +185,7 @@ class Unrolled(MemberLayer):
             k: number of the layer, from 0.
             codes: x, `(..., K)`.
             previous: the codes before those.
-            given: of `prepare`.
+            given: of `adapt`.
             weights: of layer k.
         """
         residual = given["values"] - synthesise(given["design"], codes)
@@ -168,7 +196,7 @@ class Unrolled(MemberLayer):
         """Return V without the step, of the design's shape or one that broadcasts.
 
         Args:
-            given: of `prepare`.
+            given: of `adapt`.
             weights: of a layer.
         """
         return given["weight"]
@@ -282,10 +310,9 @@ class TiLISTA(SupportUnrolled):
         """Add the matrix."""
         return {"change": self.zeros("change", size)}
 
-    def prepare(self, values, design, mask):
+    def adapt(self, given):
         """Add the learned matrix to the weight."""
-        given = super().prepare(values, design, mask)
-        return {**given, "weight": given["weight"] + self.aligned(self.shared["change"], values)}
+        return {**given, "weight": given["weight"] + self.aligned(self.shared["change"], given["values"])}
 
 
 @keras.saving.register_keras_serializable(package="nbeats_basis")
@@ -330,19 +357,23 @@ class AdaLISTA(Unrolled):
         """Add the two matrices."""
         return {name: self.zeros(name, (size[0], size[0])) for name in ("first", "second")}
 
-    def prepare(self, values, design, mask):
-        """Add the designs seen through W1 and W2."""
-        size = tf.eye(values.shape[-1], dtype=design.dtype)
+    def analyse(self, design, mask):
+        """Return the design and the size of a step."""
+        return {"design": design, "scale": _step(design)[..., 0]}
+
+    def adapt(self, given):
+        """Add W2 A, and what W1 makes of the values: A' W1' y."""
+        size = tf.eye(given["values"].shape[-1], dtype=given["values"].dtype)
         first, second = (
-            tf.matmul(size + self.aligned(self.shared[name], values), design) for name in ("first", "second")
+            tf.matmul(size + self.aligned(self.shared[name], given["values"]), given["design"])
+            for name in ("first", "second")
         )
-        return {"values": values, "design": second, "first": first, "scale": _step(design)[..., 0]}
+        return {**given, "seen": second, "moment": correlate(first, given["values"])}
 
     def step(self, k, codes, previous, given, weights):
         """Return the next codes."""
-        back = correlate(given["design"], synthesise(given["design"], codes))
-        forth = correlate(given["first"], given["values"])
-        return self.shrink(k, codes + weights["step"] * given["scale"] * (forth - back), weights["threshold"])
+        descent = given["moment"] - correlate(given["seen"], synthesise(given["seen"], codes))
+        return self.shrink(k, codes + weights["step"] * given["scale"] * descent, weights["threshold"])
 
 
 @keras.saving.register_keras_serializable(package="nbeats_basis")
