@@ -5,7 +5,8 @@ A 250 x 500 Gaussian dictionary of unit columns, each code nonzero with probabil
 by signals of their own); the strengths of ISTA and FISTA and the three scalars of HyperLISTA are chosen on those too.
 
 python benchmarks/sparse_coding.py                        # no training: ISTA, FISTA, HyperLISTA, speed
-python benchmarks/sparse_coding.py --train ALISTA LISTACPSS
+python benchmarks/sparse_coding.py --part --train ALISTA --steps 250
+python benchmarks/sparse_coding.py --part --train LISTA --start analytic
 python benchmarks/sparse_coding.py --quick                # small, for a look
 """
 
@@ -85,54 +86,64 @@ def tune_hyperlista(rng, design, values, codes, tries: int, layers: int = LAYERS
     return sparse.HyperLISTA(layers, *map(float, kept))
 
 
-def accuracy(rows: int, noise_db, condition, train, steps: int, tries: int) -> list[dict]:
-    """Return one row a method."""
-    rng = np.random.default_rng(1)
-    design = dictionary(rng, rows, condition)
-    (values, codes), (test, truth) = (
-        make_signals(design, 1000, tf.constant([s, s]), noise_db) for s in (10, 20)
-    )
-    problem, table = {"rows": rows, "noise_db": noise_db, "condition": condition}, []
+class Accuracy:
+    """Errors of the codes on one dictionary: signals to choose by, and others to report."""
 
-    def report(method, code, started, **more):
-        taken = round(time.perf_counter() - started, 1)
-        errors = [round(float(sparse.decibels(codes, truth)), 1) for codes in code(test)]
-        row = {
-            **problem,
-            "method": method,
-            "nmse_db": errors[-1],
-            "seconds": taken,
-            **more,
-            "by_layer": errors,
-        }
-        table.append(row)
-        print(json.dumps(table[-1]), flush=True)
-
-    for solver in ("ista", "fista"):
-        started = time.perf_counter()
-        strength = min(
-            np.logspace(-3, 0.5, 30),
-            key=lambda p, solver=solver: float(
-                sparse.decibels(truncated(design, values, p, solver)[-1], codes)
-            ),
+    def __init__(self, rows: int, noise_db, condition):
+        self.rng = np.random.default_rng(1)
+        self.design, self.noise_db = dictionary(self.rng, rows, condition), noise_db
+        self.chosen_by, self.test = (
+            make_signals(self.design, 1000, tf.constant([s, s]), noise_db) for s in (10, 20)
         )
-        report(solver, lambda y, p=strength, s=solver: truncated(design, y, p, s), started, penalty=strength)
-    started = time.perf_counter()
-    layer = tune_hyperlista(rng, design, values, codes, tries)
-    scalars = [layer.thresholding, layer.momentum, layer.selection]
-    report("HyperLISTA", lambda y: layer(y, design, return_layers=True), started, scalars=scalars)
-    for name in train:
-        started, pursuit = time.perf_counter(), getattr(sparse, name)(num_layers=LAYERS)
+        self.problem = {"rows": rows, "noise_db": noise_db, "condition": condition}
+
+    def report(self, method, code, started, **more) -> None:
+        """Print the errors after each layer; `started` are the clock and the processor's seconds before tuning or training."""
+        wall, busy = (round(now - then, 1) for now, then in zip(clocks(), started, strict=True))
+        values, truth = self.test
+        errors = [round(float(sparse.decibels(codes, truth)), 1) for codes in code(values)]
+        row = {"method": method, "nmse_db": errors[-1], "seconds": wall, "processor_seconds": busy}
+        print(json.dumps({**self.problem, **row, **more, "by_layer": errors}), flush=True)
+
+    def untrained(self, tries: int) -> None:
+        """Report ISTA and FISTA of the best strength, and HyperLISTA of the best scalars."""
+        design, (values, codes) = self.design, self.chosen_by
+        for solver in ("ista", "fista"):
+            started, strengths = clocks(), np.logspace(-3, 0.5, 30)
+            found = [truncated(design, values, p, solver)[-1] for p in strengths]
+            best = strengths[np.argmin([sparse.decibels(x, codes) for x in found])]
+            self.report(solver, lambda y, p=best, s=solver: truncated(design, y, p, s), started, penalty=best)
+        started = clocks()
+        layer = tune_hyperlista(self.rng, design, values, codes, tries)
+        scalars = [layer.thresholding, layer.momentum, layer.selection]
+        self.report("HyperLISTA", lambda y: layer(y, design, return_layers=True), started, scalars=scalars)
+
+    def trained(self, name: str, start: str | None, **training) -> None:
+        """Report a layer trained stage by stage."""
+        values, codes = self.chosen_by
+        options, started = {} if start is None else {"start": start}, clocks()
+        pursuit = getattr(sparse, name)(num_layers=LAYERS, **options)
         history = sparse.train_stagewise(
             pursuit,
-            lambda step: _batch(design, step, noise_db),
-            (values, design, codes),
-            steps=steps,
-            patience=max(100, steps // 4),
+            lambda step: _batch(self.design, step, self.noise_db),
+            (values, self.design, codes),
+            verbose=2,
+            **training,
         )
         curve = [(round(row["seconds"]), round(row["validation"], 1)) for row in history]
-        report(name, lambda y, p=pursuit: p(y, design, return_layers=True), started, curve=curve)
-    return table
+        self.report(
+            name,
+            lambda y: pursuit(y, self.design, return_layers=True),
+            started,
+            **options,
+            **training,
+            curve=curve,
+        )
+
+
+def clocks() -> tuple[float, float]:
+    """Return the time, and the seconds that the processor worked for this process, of all threads."""
+    return time.perf_counter(), time.process_time()
 
 
 def _batch(design, step, noise_db):
@@ -290,19 +301,28 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--train", nargs="*", default=[])
+    parser.add_argument("--part", nargs="*", default=["untrained", "speed", "race"])
+    parser.add_argument("--train", nargs="*", default=[], help="layers to train")
+    parser.add_argument("--start", default=None, help='their start, "gradient" or "analytic"')
     parser.add_argument("--noise", type=float, default=None, help="signal to noise, decibels")
     parser.add_argument("--condition", type=float, default=None)
-    parser.add_argument("--steps", type=int, default=4000, help="most of a phase of training")
+    parser.add_argument("--steps", type=int, default=300, help="most of a phase of training")
+    parser.add_argument("--rate", type=float, default=5e-4, help="of the first phase of training")
     options = parser.parse_args()
     keras.utils.set_random_seed(0)
     versions = {m.__name__: m.__version__ for m in (nb, keras, tf, np, sklearn)}
     print(json.dumps({**versions, "python": platform.python_version(), "machine": platform.processor()}))
-    rows, steps, tries = (60, 100, 20) if options.quick else (250, options.steps, 160)
-    accuracy(rows, options.noise, options.condition, options.train, steps, tries)
+    rows, steps, tries = (60, 20, 20) if options.quick else (250, options.steps, 160)
+    accuracy = Accuracy(rows, options.noise, options.condition)
+    if "untrained" in options.part:
+        accuracy.untrained(tries)
+    for name in options.train:
+        accuracy.trained(name, options.start, steps=steps, patience=steps, learning_rate=options.rate)
     problems = 64 if options.quick else 1024
-    print(json.dumps(speed(problems)))
-    race(problems, tries, 200 if options.quick else 4000)
+    if "speed" in options.part:
+        print(json.dumps(speed(problems)), flush=True)
+    if "race" in options.part:
+        race(problems, tries, 200 if options.quick else 4000)
 
 
 if __name__ == "__main__":

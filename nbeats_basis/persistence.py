@@ -19,8 +19,24 @@ def write(folder: Path, settings: dict, net: NBeats, history: pd.DataFrame, colu
 
     Args:
         folder: made if it is not there.
-        settings: what JSON can hold; schema, version, columns and the network's configuration are added.
+        settings: what JSON can hold; what `write_history` adds and the network's configuration are added.
         net: the network.
+        history: long frame.
+        columns: names of its columns.
+
+    Raises:
+        TypeError: series named by anything but strings and integers.
+    """
+    write_history(folder, {**settings, "model": net.get_config()}, history, columns)
+    net.save_weights(folder / "network.weights.h5")
+
+
+def write_history(folder: Path, settings: dict, history: pd.DataFrame, columns: Columns) -> None:
+    """Write `forecaster.json` and `history.npz`.
+
+    Args:
+        folder: made if it is not there.
+        settings: what JSON can hold; schema, version, columns, names of the series and type of the times are added.
         history: long frame.
         columns: names of its columns.
 
@@ -40,12 +56,10 @@ def write(folder: Path, settings: dict, net: NBeats, history: pd.DataFrame, colu
         "version": __version__,
         **settings,
         "columns": asdict(columns),
-        "model": net.get_config(),
         "time_dtype": dtype,
         "ids": ids,
     }
     (folder / "forecaster.json").write_text(json.dumps(settings, indent=1))
-    net.save_weights(folder / "network.weights.h5")
     np.savez_compressed(folder / "history.npz", id=codes, ds=stamps, y=history[columns.target].to_numpy())
 
 
@@ -54,6 +68,21 @@ def read(folder: Path) -> tuple[dict, NBeats, pd.DataFrame, Columns]:
 
     Args:
         folder: of `write`.
+
+    Raises:
+        ValueError: the folder was written by a later version.
+    """
+    settings, history, columns = read_history(folder)
+    net = NBeats.from_config(settings["model"])
+    net.load_weights(folder / "network.weights.h5")
+    return settings, net, history, columns
+
+
+def read_history(folder: Path) -> tuple[dict, pd.DataFrame, Columns]:
+    """Return what `write_history` was given.
+
+    Args:
+        folder: of `write_history`.
 
     Raises:
         ValueError: the folder was written by a later version.
@@ -68,9 +97,7 @@ def read(folder: Path) -> tuple[dict, NBeats, pd.DataFrame, Columns]:
         stamps = _typed_stamps(arrays["ds"], settings["time_dtype"])
         ids = pd.Series(settings["ids"]).iloc[arrays["id"]].to_numpy()
         history = pd.DataFrame({columns.id: ids, columns.time: stamps, columns.target: arrays["y"]})
-    net = NBeats.from_config(settings["model"])
-    net.load_weights(folder / "network.weights.h5")
-    return settings, net, history, columns
+    return settings, history, columns
 
 
 def _plain_stamps(stamps: pd.Series) -> tuple[np.ndarray, str]:
