@@ -29,8 +29,8 @@ def train_stagewise(
     layer: Unrolled,
     draw: Callable,
     validation: tuple,
-    steps: int = 4000,
-    patience: int = 1000,
+    steps: int = 300,
+    patience: int = 300,
     learning_rate: float = 5e-4,
     end_to_end: bool = False,
     verbose: int = 0,
@@ -43,8 +43,8 @@ def train_stagewise(
         layer: the pursuit; built here if it is not.
         draw: `draw(step) -> (values, design, codes)` in the graph, new signals at each int64 step.
         validation: the same of signals to stop by.
-        steps: most of a rate in a stage. Defaults to 4000.
-        patience: steps without improvement that end it. Defaults to 1000.
+        steps: most of a rate in a stage. Defaults to 300.
+        patience: steps without improvement that end it. Defaults to 300.
         learning_rate: of Adam. Defaults to 0.0005.
         end_to_end: True for one stage of all layers. Defaults to False.
         verbose: 1 for a progress bar over stages. Defaults to 0.
