@@ -238,16 +238,15 @@ def fista(values, design, step, strength, iterations, codes):
     return x, errors
 
 
-def race(problems: int, tries: int, longest: int, repeats: int = 5) -> list[dict]:
-    """Return the seconds of 32 layers of HyperLISTA, weights included, and those of FISTA to its error on the same signals.
+def race(problems: int, tries: int, longest: int) -> None:
+    """Print the seconds of 32 layers of HyperLISTA, weights included, and those of FISTA to its error on the same signals.
 
     The signals have no noise. The three scalars are chosen on other signals; FISTA has its best strength on these, its step ready
     beforehand. Both are compiled, but for HyperLISTA's weights: XLA has no fast factorisation.
     """
     designs, _, _, codes = (tf.constant(x, "float32") for x in lassos(problems))
     other = tf.constant(lassos(2 * problems)[3][problems:], "float32")
-    rows = []
-    for design in (designs[0], designs):
+    for design in (designs, designs[0]):
         layer = tune_hyperlista(np.random.default_rng(1), design, _synthesis(design, other), other, tries, 32)
         values = _synthesis(design, codes)
         layer.build(values.shape, design.shape)
@@ -257,38 +256,35 @@ def race(problems: int, tries: int, longest: int, repeats: int = 5) -> list[dict
             return pursue(values, prepare(design))
 
         target = float(sparse.decibels(ours(values, design), codes))
-        bound = tf.linalg.norm(design, 2, axis=(-2, -1)) ** 2
-        step = 1 / tf.reshape(bound, [-1, 1])
-        total = float(tf.reduce_sum(codes**2))
-        reached, nearest = {}, np.inf
-        for strength in np.float32(np.logspace(-6, -2, 9)):
+        step = 1 / tf.reshape(tf.linalg.norm(design, 2, axis=(-2, -1)) ** 2, [-1, 1])
+        total, reached, nearest = float(tf.reduce_sum(codes**2)), {}, np.inf
+        for strength in np.float32(np.logspace(-5, -3, 5)):
             _, errors = fista(values, design, step, strength, longest, codes)
             decibels = 10 * np.log10(errors.numpy() / total)
             nearest = min(nearest, float(decibels.min()))
             if decibels.min() <= target:
                 reached[strength] = int(np.argmax(decibels <= target)) + 1
         iterations = min(reached.values(), default=longest)
-        strength = min(reached, key=reached.get, default=np.float32(1e-4))
-        times = [
-            (seconds(ours, values, design), seconds(fista, values, design, step, strength, iterations, None))
-            for _ in range(repeats)
-        ]
-        least = np.min(times, axis=0)
-        rows.append(
-            {
-                "design": "shared" if design.shape.rank == 2 else "one each",
-                "scalars": [layer.thresholding, layer.momentum, layer.selection],
-                "nmse_db": round(target, 1),
-                "hyperlista_s": round(float(least[0]), 4),
-                "fista_s": round(float(least[1]), 4),
-                "fista_iterations": iterations,
-                "fista_db": round(nearest, 1),
-                "reached": bool(reached),
-                "ratio": round(float(least[1] / least[0]), 1),
-            }
-        )
-        print(json.dumps(rows[-1]), flush=True)
-    return rows
+        strength = min(reached, key=reached.get, default=np.float32(1e-5))
+        theirs = values, design, step, strength, iterations, None
+        least = least_seconds({"hyperlista": (ours, values, design), "fista": (fista, *theirs)}, 3)
+        row = {
+            "design": "shared" if design.shape.rank == 2 else "one each",
+            "scalars": [layer.thresholding, layer.momentum, layer.selection],
+            "nmse_db": round(target, 1),
+            "seconds": {name: round(taken, 4) for name, taken in least.items()},
+            "fista_iterations": iterations,
+            "fista_db": round(nearest, 1),
+            "reached": bool(reached),
+            "ratio": round(least["fista"] / least["hyperlista"], 1),
+        }
+        print(json.dumps(row), flush=True)
+
+
+def least_seconds(calls: dict, repeats: int) -> dict:
+    """Return the least seconds of each call, function and arguments, of several in turn."""
+    taken = [[seconds(*call) for call in calls.values()] for _ in range(repeats)]
+    return dict(zip(calls, np.min(taken, axis=0).tolist(), strict=True))
 
 
 def _synthesis(design, codes):
@@ -316,13 +312,14 @@ def main() -> None:
     accuracy = Accuracy(rows, options.noise, options.condition)
     if "untrained" in options.part:
         accuracy.untrained(tries)
+    training = {"steps": steps, "patience": max(100, steps // 4), "learning_rate": options.rate}
     for name in options.train:
-        accuracy.trained(name, options.start, steps=steps, patience=steps, learning_rate=options.rate)
+        accuracy.trained(name, options.start, **training)
     problems = 64 if options.quick else 1024
     if "speed" in options.part:
         print(json.dumps(speed(problems)), flush=True)
     if "race" in options.part:
-        race(problems, tries, 200 if options.quick else 4000)
+        race(problems, tries, 200 if options.quick else 3000)
 
 
 if __name__ == "__main__":
