@@ -319,7 +319,7 @@ def main() -> None:
     if "speed" in options.part:
         print(json.dumps(speed(problems)), flush=True)
     if "race" in options.part:
-        race(problems, tries, 200 if options.quick else 3000)
+        race(problems, tries, 200 if options.quick else 4000)
 
 
 if __name__ == "__main__":
