@@ -5,7 +5,8 @@ A 250 x 500 Gaussian dictionary of unit columns, each code nonzero with probabil
 by signals of their own); the strengths of ISTA and FISTA and the three scalars of HyperLISTA are chosen on those too.
 
 python benchmarks/sparse_coding.py                        # no training: ISTA, FISTA, HyperLISTA, speed
-python benchmarks/sparse_coding.py --train ALISTA LISTACPSS
+python benchmarks/sparse_coding.py --part --train ALISTA --steps 250
+python benchmarks/sparse_coding.py --part --train LISTA --start analytic
 python benchmarks/sparse_coding.py --quick                # small, for a look
 """
 
@@ -65,17 +66,19 @@ def truncated(design, values, penalty, solver: str):
 
 
 def tune_hyperlista(rng, design, values, codes, tries: int, layers: int = LAYERS):
-    """Return HyperLISTA with the best of random scalars, refined around the best so far."""
+    """Return HyperLISTA with the best of random scalars, drawn around the best so far, in the second half four times nearer."""
+    given = tf.function(sparse.HyperLISTA(layers).prepare)(design)
 
     @tf.function(jit_compile=True)  # compiled once: the scalars are its inputs
     def error(scalars):
         layer = sparse.HyperLISTA(layers)
         layer.thresholding, layer.momentum, layer.selection = tf.unstack(scalars)
-        return sparse.decibels(layer(values, design), codes)
+        layer.build(values.shape, design.shape)
+        return sparse.decibels(layer.pursue(values, given), codes)
 
     kept, least = np.array([0.07, 0.02, 60.0]), np.inf
     for k in range(tries):
-        spread = 0.8 if k < tries // 2 else 0.2
+        spread = np.array([0.4, 0.8, 1.6]) / (1 if k < tries // 2 else 4)
         trial = kept * np.exp(spread * rng.normal(size=3)) if k else kept
         found = float(error(tf.constant(trial, values.dtype)))
         if found < least:
@@ -83,54 +86,64 @@ def tune_hyperlista(rng, design, values, codes, tries: int, layers: int = LAYERS
     return sparse.HyperLISTA(layers, *map(float, kept))
 
 
-def accuracy(rows: int, noise_db, condition, train, steps: int, tries: int) -> list[dict]:
-    """Return one row a method."""
-    rng = np.random.default_rng(1)
-    design = dictionary(rng, rows, condition)
-    (values, codes), (test, truth) = (
-        make_signals(design, 1000, tf.constant([s, s]), noise_db) for s in (10, 20)
-    )
-    problem, table = {"rows": rows, "noise_db": noise_db, "condition": condition}, []
+class Accuracy:
+    """Errors of the codes on one dictionary: signals to choose by, and others to report."""
 
-    def report(method, code, started, **more):
-        taken = round(time.perf_counter() - started, 1)
-        errors = [round(float(sparse.decibels(codes, truth)), 1) for codes in code(test)]
-        row = {
-            **problem,
-            "method": method,
-            "nmse_db": errors[-1],
-            "seconds": taken,
-            **more,
-            "by_layer": errors,
-        }
-        table.append(row)
-        print(json.dumps(table[-1]), flush=True)
-
-    for solver in ("ista", "fista"):
-        started = time.perf_counter()
-        strength = min(
-            np.logspace(-3, 0.5, 30),
-            key=lambda p, solver=solver: float(
-                sparse.decibels(truncated(design, values, p, solver)[-1], codes)
-            ),
+    def __init__(self, rows: int, noise_db, condition):
+        self.rng = np.random.default_rng(1)
+        self.design, self.noise_db = dictionary(self.rng, rows, condition), noise_db
+        self.chosen_by, self.test = (
+            make_signals(self.design, 1000, tf.constant([s, s]), noise_db) for s in (10, 20)
         )
-        report(solver, lambda y, p=strength, s=solver: truncated(design, y, p, s), started, penalty=strength)
-    started = time.perf_counter()
-    layer = tune_hyperlista(rng, design, values, codes, tries)
-    scalars = [layer.thresholding, layer.momentum, layer.selection]
-    report("HyperLISTA", lambda y: layer(y, design, return_layers=True), started, scalars=scalars)
-    for name in train:
-        started, pursuit = time.perf_counter(), getattr(sparse, name)(num_layers=LAYERS)
+        self.problem = {"rows": rows, "noise_db": noise_db, "condition": condition}
+
+    def report(self, method, code, started, **more) -> None:
+        """Print the errors after each layer; `started` are the clock and the processor's seconds before tuning or training."""
+        wall, busy = (round(now - then, 1) for now, then in zip(clocks(), started, strict=True))
+        values, truth = self.test
+        errors = [round(float(sparse.decibels(codes, truth)), 1) for codes in code(values)]
+        row = {"method": method, "nmse_db": errors[-1], "seconds": wall, "processor_seconds": busy}
+        print(json.dumps({**self.problem, **row, **more, "by_layer": errors}), flush=True)
+
+    def untrained(self, tries: int) -> None:
+        """Report ISTA and FISTA of the best strength, and HyperLISTA of the best scalars."""
+        design, (values, codes) = self.design, self.chosen_by
+        for solver in ("ista", "fista"):
+            started, strengths = clocks(), np.logspace(-3, 0.5, 30)
+            found = [truncated(design, values, p, solver)[-1] for p in strengths]
+            best = strengths[np.argmin([sparse.decibels(x, codes) for x in found])]
+            self.report(solver, lambda y, p=best, s=solver: truncated(design, y, p, s), started, penalty=best)
+        started = clocks()
+        layer = tune_hyperlista(self.rng, design, values, codes, tries)
+        scalars = [layer.thresholding, layer.momentum, layer.selection]
+        self.report("HyperLISTA", lambda y: layer(y, design, return_layers=True), started, scalars=scalars)
+
+    def trained(self, name: str, start: str | None, **training) -> None:
+        """Report a layer trained stage by stage."""
+        values, codes = self.chosen_by
+        options, started = {} if start is None else {"start": start}, clocks()
+        pursuit = getattr(sparse, name)(num_layers=LAYERS, **options)
         history = sparse.train_stagewise(
             pursuit,
-            lambda step: _batch(design, step, noise_db),
-            (values, design, codes),
-            steps=steps,
-            patience=max(100, steps // 4),
+            lambda step: _batch(self.design, step, self.noise_db),
+            (values, self.design, codes),
+            verbose=2,
+            **training,
         )
         curve = [(round(row["seconds"]), round(row["validation"], 1)) for row in history]
-        report(name, lambda y, p=pursuit: p(y, design, return_layers=True), started, curve=curve)
-    return table
+        self.report(
+            name,
+            lambda y: pursuit(y, self.design, return_layers=True),
+            started,
+            **options,
+            **training,
+            curve=curve,
+        )
+
+
+def clocks() -> tuple[float, float]:
+    """Return the time, and the seconds that the processor worked for this process, of all threads."""
+    return time.perf_counter(), time.process_time()
 
 
 def _batch(design, step, noise_db):
@@ -225,47 +238,53 @@ def fista(values, design, step, strength, iterations, codes):
     return x, errors
 
 
-def race(problems: int, tries: int, longest: int, repeats: int = 7) -> list[dict]:
-    """Return the seconds of 24 layers of HyperLISTA, and those of FISTA to its error on the same noiseless signals.
+def race(problems: int, tries: int, longest: int) -> None:
+    """Print the seconds of 32 layers of HyperLISTA, weights included, and those of FISTA to its error on the same signals.
 
-    The three scalars are chosen on other signals; FISTA has its best strength on these, its step ready beforehand.
+    The signals have no noise. The three scalars are chosen on other signals; FISTA has its best strength on these, its step ready
+    beforehand. Both are compiled, but for HyperLISTA's weights: XLA has no fast factorisation.
     """
     designs, _, _, codes = (tf.constant(x, "float32") for x in lassos(problems))
     other = tf.constant(lassos(2 * problems)[3][problems:], "float32")
-    rows = []
-    for design in (designs[0], designs):
-        tuning = _synthesis(design, other)
-        layer = tune_hyperlista(np.random.default_rng(1), design, tuning, other, tries, 24)
+    for design in (designs, designs[0]):
+        layer = tune_hyperlista(np.random.default_rng(1), design, _synthesis(design, other), other, tries, 32)
         values = _synthesis(design, codes)
-        ours = tf.function(layer, jit_compile=True)
+        layer.build(values.shape, design.shape)
+        prepare, pursue = tf.function(layer.prepare), tf.function(layer.pursue, jit_compile=True)
+
+        def ours(values, design, prepare=prepare, pursue=pursue):
+            return pursue(values, prepare(design))
+
         target = float(sparse.decibels(ours(values, design), codes))
-        bound = tf.linalg.norm(design, 2, axis=(-2, -1)) ** 2
-        step = 1 / tf.reshape(bound, [-1, 1])
-        total = float(tf.reduce_sum(codes**2))
-        reached = {}
-        for strength in np.float32(np.logspace(-5, -2, 4)):
+        step = 1 / tf.reshape(tf.linalg.norm(design, 2, axis=(-2, -1)) ** 2, [-1, 1])
+        total, reached, nearest = float(tf.reduce_sum(codes**2)), {}, np.inf
+        for strength in np.float32(np.logspace(-5, -3, 5)):
             _, errors = fista(values, design, step, strength, longest, codes)
             decibels = 10 * np.log10(errors.numpy() / total)
+            nearest = min(nearest, float(decibels.min()))
             if decibels.min() <= target:
                 reached[strength] = int(np.argmax(decibels <= target)) + 1
-        rows.append(
-            {"design": "shared" if design.shape.rank == 2 else "one each", "nmse_db": round(target, 1)}
-        )
         iterations = min(reached.values(), default=longest)
-        strength = min(reached, key=reached.get, default=np.float32(1e-4))
-        times = [
-            (seconds(ours, values, design), seconds(fista, values, design, step, strength, iterations, None))
-            for _ in range(repeats)
-        ]
-        least = np.min(times, axis=0)
-        rows[-1] |= {
-            "hyperlista_s": round(float(least[0]), 4),
-            "fista_s": round(float(least[1]), 4),
+        strength = min(reached, key=reached.get, default=np.float32(1e-5))
+        theirs = values, design, step, strength, iterations, None
+        least = least_seconds({"hyperlista": (ours, values, design), "fista": (fista, *theirs)}, 3)
+        row = {
+            "design": "shared" if design.shape.rank == 2 else "one each",
+            "scalars": [layer.thresholding, layer.momentum, layer.selection],
+            "nmse_db": round(target, 1),
+            "seconds": {name: round(taken, 4) for name, taken in least.items()},
             "fista_iterations": iterations,
+            "fista_db": round(nearest, 1),
             "reached": bool(reached),
-            "ratio": round(float(least[1] / least[0]), 1),
+            "ratio": round(least["fista"] / least["hyperlista"], 1),
         }
-    return rows
+        print(json.dumps(row), flush=True)
+
+
+def least_seconds(calls: dict, repeats: int) -> dict:
+    """Return the least seconds of each call, function and arguments, of several in turn."""
+    taken = [[seconds(*call) for call in calls.values()] for _ in range(repeats)]
+    return dict(zip(calls, np.min(taken, axis=0).tolist(), strict=True))
 
 
 def _synthesis(design, codes):
@@ -278,20 +297,29 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--train", nargs="*", default=[])
+    parser.add_argument("--part", nargs="*", default=["untrained", "speed", "race"])
+    parser.add_argument("--train", nargs="*", default=[], help="layers to train")
+    parser.add_argument("--start", default=None, help='their start, "gradient" or "analytic"')
     parser.add_argument("--noise", type=float, default=None, help="signal to noise, decibels")
     parser.add_argument("--condition", type=float, default=None)
-    parser.add_argument("--steps", type=int, default=4000, help="most of a phase of training")
+    parser.add_argument("--steps", type=int, default=300, help="most of a phase of training")
+    parser.add_argument("--rate", type=float, default=5e-4, help="of the first phase of training")
     options = parser.parse_args()
     keras.utils.set_random_seed(0)
     versions = {m.__name__: m.__version__ for m in (nb, keras, tf, np, sklearn)}
     print(json.dumps({**versions, "python": platform.python_version(), "machine": platform.processor()}))
-    rows, steps, tries = (60, 100, 20) if options.quick else (250, options.steps, 160)
-    accuracy(rows, options.noise, options.condition, options.train, steps, tries)
+    rows, steps, tries = (60, 20, 20) if options.quick else (250, options.steps, 160)
+    accuracy = Accuracy(rows, options.noise, options.condition)
+    if "untrained" in options.part:
+        accuracy.untrained(tries)
+    training = {"steps": steps, "patience": max(100, steps // 4), "learning_rate": options.rate}
+    for name in options.train:
+        accuracy.trained(name, options.start, **training)
     problems = 64 if options.quick else 1024
-    print(json.dumps(speed(problems)))
-    for row in race(problems, min(tries, 60), 200 if options.quick else 2000):
-        print(json.dumps(row), flush=True)
+    if "speed" in options.part:
+        print(json.dumps(speed(problems)), flush=True)
+    if "race" in options.part:
+        race(problems, tries, 200 if options.quick else 4000)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,26 @@ def write(folder: Path, settings: dict, net: Network, history: pd.DataFrame, col
 
     Args:
         folder: made if it is not there.
-        settings: what JSON can hold; schema, version, columns and the networks' configurations are added.
+        settings: what JSON can hold; what `write_history` adds and the networks' configurations are added.
         net: the network.
+        history: long frame.
+        columns: names of its columns.
+
+    Raises:
+        TypeError: series named by anything but strings and integers.
+    """
+    write_history(
+        folder, {**settings, "networks": [each.get_config() for each in net.networks()]}, history, columns
+    )
+    net.save_weights(folder / "network.weights.h5")
+
+
+def write_history(folder: Path, settings: dict, history: pd.DataFrame, columns: Columns) -> None:
+    """Write `forecaster.json` and `history.npz`.
+
+    Args:
+        folder: made if it is not there.
+        settings: what JSON can hold; schema, version, columns, names of the series and type of the times are added.
         history: long frame.
         columns: names of its columns.
 
@@ -42,12 +60,10 @@ def write(folder: Path, settings: dict, net: Network, history: pd.DataFrame, col
         "version": __version__,
         **settings,
         "columns": asdict(columns),
-        "networks": [each.get_config() for each in net.networks()],
         "time_dtype": dtype,
         "ids": ids,
     }
     (folder / "forecaster.json").write_text(json.dumps(settings, indent=1))
-    net.save_weights(folder / "network.weights.h5")
     np.savez_compressed(folder / "history.npz", id=codes, ds=stamps, y=history[columns.target].to_numpy())
 
 
@@ -58,22 +74,36 @@ def read(folder: Path) -> tuple[dict, Network, pd.DataFrame, Columns]:
         folder: of `write`.
 
     Raises:
-        ValueError: the folder was written by a later version.
+        ValueError: the folder was written by a version of another form.
+    """
+    settings, history, columns = read_history(folder)
+    nets = [NBeats.from_config(config) for config in settings["networks"]]
+    net = nets[0] if len(nets) == 1 else Ensemble(nets)
+    net.load_weights(folder / "network.weights.h5")
+    return settings, net, history, columns
+
+
+def read_history(folder: Path) -> tuple[dict, pd.DataFrame, Columns]:
+    """Return what `write_history` was given.
+
+    Args:
+        folder: of `write_history`.
+
+    Raises:
+        ValueError: the folder was written by a version of another form.
     """
     settings = json.loads((folder / "forecaster.json").read_text())
-    if settings["schema"] > SCHEMA:
+    if settings["schema"] != SCHEMA:
         raise ValueError(
-            f"{str(folder)!r} was saved by nbeats_basis {settings['version']}; upgrade this one, {__version__}."
+            f"{str(folder)!r} was saved in form {settings['schema']} by nbeats_basis {settings['version']}; this one, "
+            f"{__version__}, reads form {SCHEMA}. Load it with a version that wrote it, or fit again."
         )
     columns = Columns(**settings["columns"])
     with np.load(folder / "history.npz", allow_pickle=False) as arrays:
         stamps = _typed_stamps(arrays["ds"], settings["time_dtype"])
         ids = pd.Series(settings["ids"]).iloc[arrays["id"]].to_numpy()
         history = pd.DataFrame({columns.id: ids, columns.time: stamps, columns.target: arrays["y"]})
-    nets = [NBeats.from_config(config) for config in settings["networks"]]
-    net = nets[0] if len(nets) == 1 else Ensemble(nets)
-    net.load_weights(folder / "network.weights.h5")
-    return settings, net, history, columns
+    return settings, history, columns
 
 
 def _plain_stamps(stamps: pd.Series) -> tuple[np.ndarray, str]:

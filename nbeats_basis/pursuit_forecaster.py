@@ -1,12 +1,13 @@
-"""Forecasts without training: each series of a data frame as a constant and few decaying oscillations, extrapolated."""
+"""Forecasts without training: each series of a data frame as a constant or line and few decaying oscillations, extrapolated."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import NormalDist
 
-import keras
 import numpy as np
 import pandas as pd
 
+from nbeats_basis import persistence
 from nbeats_basis.calendars import check_freq, length
 from nbeats_basis.checks import DataError, NotFittedError, check_int, check_quantiles, quantile_columns
 from nbeats_basis.durations import one
@@ -15,13 +16,14 @@ from nbeats_basis.queries import Queries
 from nbeats_basis.sparse.continuous import ContinuousOMP
 
 ALIAS = "Pursuit"
+_PARAMS = ("horizon", "num_atoms", "freq", "time_unit", "trend")
 
 
 class PursuitForecaster:
     """Forecasts of each series of a data frame by its own `ContinuousOMP`: no training, nothing learned from other series.
 
     On a calendar time is counted in steps, at irregular times in `time_unit`. A series never has more parameters than half
-    its observations: a short one has fewer oscillations, at the least none, and is forecast by its mean.
+    its observations: a short one has fewer oscillations, at the least none, and is forecast by its mean or line.
 
     Args:
         horizon: steps to forecast, at least 1; at irregular times a length, a number or a duration such as "7D".
@@ -29,6 +31,8 @@ class PursuitForecaster:
         freq: "infer", an offset alias such as "MS", a positive integer for integer times, or None for irregular times,
             stamps or numbers. Defaults to "infer".
         time_unit: unit of numbers that stand for irregular times of stamps. Defaults to "D".
+        trend: True for a straight line instead of a constant under the oscillations of each series of 4 observations or more;
+            without one slow oscillations stand for it. Defaults to False.
 
     Attributes:
         pursuits_: dict from each series to its `ContinuousOMP`, times counted from the series' first observation.
@@ -46,12 +50,14 @@ class PursuitForecaster:
         num_atoms: int = 8,
         freq: str | int | None = "infer",
         time_unit: str = "D",
+        trend: bool = False,
     ):
         self.horizon = horizon
         self.num_atoms = check_int("num_atoms", num_atoms, 0)
         self.freq = check_freq(freq)
         one(time_unit)
         self.time_unit = time_unit
+        self.trend = bool(trend)
 
     def fit(
         self,
@@ -76,7 +82,7 @@ class PursuitForecaster:
         """
         panel = Panel.from_frame(df, Columns(id_col, time_col, target_col), self.freq, self.time_unit)
         length("horizon", self.horizon, panel.calendar)
-        self._panel, self.pursuits_ = panel, self._pursuits(panel, verbose)
+        self._panel, self._spacing, self.pursuits_ = panel, panel.spacing(), self._pursuits(panel, verbose)
         return self
 
     def predict(
@@ -98,7 +104,7 @@ class PursuitForecaster:
             quantiles: probabilities in (0, 1), columns "-q0.1"; instead of `level`. Defaults to None.
             at: frame of series and times to forecast, any after the history, in any order. Defaults to None.
             spacing: at irregular times, number or duration between the times forecast; None for the median time between
-                observations. Defaults to None.
+                observations fitted. Defaults to None.
 
         Returns:
             A long frame sorted by series and time, or in the order of `at`: series, time, Pursuit and the columns asked for.
@@ -108,8 +114,7 @@ class PursuitForecaster:
             DataError: a row of `at` is not after the history, or of no series of it.
             ValueError: a level or quantile out of range.
         """
-        if not hasattr(self, "pursuits_"):
-            raise NotFittedError("This PursuitForecaster is not fitted yet. Call `fit` first.")
+        self._check_fitted()
         levels, panel, pursuits = check_quantiles(level, quantiles), self._panel, self.pursuits_
         if df is not None:
             panel = panel.of_kind(df, self.time_unit)
@@ -127,16 +132,58 @@ class PursuitForecaster:
             frame[f"{ALIAS}-{name}"] = mean + deviation * NormalDist().inv_cdf(levels[i])
         return frame
 
+    def save(self, path: str) -> None:
+        """Write a folder: `forecaster.json` with every frequency and decay, and the history.
+
+        Args:
+            path: folder, made if it is not there.
+
+        Raises:
+            NotFittedError: before `fit`.
+            TypeError: series named by anything but strings and integers.
+        """
+        self._check_fitted()
+        panel = self._panel
+        settings = {
+            "params": {name: getattr(self, name) for name in _PARAMS},
+            "freq_": panel.calendar.freq,
+            "spacing_": self._spacing,
+            "poles": [
+                [p.frequencies_.tolist(), p.decays_.tolist()] for p in map(self.pursuits_.get, panel.ids)
+            ],
+        }
+        persistence.write_history(Path(path), settings, panel.to_frame(), panel.columns)
+
+    @classmethod
+    def load(cls, path: str) -> "PursuitForecaster":
+        """Return a forecaster from a folder of `save`; it forecasts as the one saved.
+
+        Args:
+            path: the folder.
+
+        Raises:
+            ValueError: the folder was written by a later version.
+        """
+        settings, history, columns = persistence.read_history(Path(path))
+        self = cls(**settings["params"])
+        self._panel = panel = Panel.from_frame(history, columns, settings["freq_"], self.time_unit)
+        self._spacing = settings["spacing_"]
+        self.pursuits_ = {
+            name: ContinuousOMP(self.num_atoms, trend=self.trend).solve(times, values, *poles)
+            for name, times, values, poles in zip(panel.ids, *_split(panel), settings["poles"], strict=True)
+        }
+        return self
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "pursuits_"):
+            raise NotFittedError("This PursuitForecaster is not fitted yet. Call `fit` first.")
+
     def _pursuits(self, panel: Panel, verbose: int) -> dict:
         """Return the pursuit of each series."""
-        bar, pursuits = keras.utils.Progbar(panel.num_series, verbose=verbose, unit_name="series"), {}
-        all_values = panel.values  # noqa: PD011 (not a frame)
-        parts = (np.split(x, panel.offsets[1:-1]) for x in (panel.steps, all_values))
-        for i, (name, times, values) in enumerate(zip(panel.ids, *parts, strict=True)):
-            most = max(0, (len(times) - 2) // 8)
-            pursuits[name] = ContinuousOMP(min(self.num_atoms, most)).fit(times, values)
-            bar.update(i + 1)
-        return pursuits
+        most = np.maximum(0, (np.diff(panel.offsets) - 2 * (1 + self.trend)) // 8)
+        pursuit = ContinuousOMP(self.num_atoms, trend=self.trend)
+        found = pursuit.fit_many(*_split(panel), num_atoms=np.minimum(self.num_atoms, most), verbose=verbose)
+        return dict(zip(panel.ids, found, strict=True))
 
     def _asked(self, panel: Panel, at: pd.DataFrame | None, spacing) -> tuple[pd.DataFrame, Queries]:
         """Return the rows to answer and the queries that do; a series without history has no pursuit."""
@@ -147,4 +194,10 @@ class PursuitForecaster:
                 f"`at`: series {at[name].iloc[row]!r} (row {row}) is no series of the history. Pass its history as `df`."
             )
         horizon = length("horizon", self.horizon, panel.calendar)
-        return Queries.asked(panel, horizon, at, spacing, panel.spacing())
+        return Queries.asked(panel, horizon, at, spacing, self._spacing)
+
+
+def _split(panel: Panel) -> tuple[list, list]:
+    """Return times and values of each series."""
+    all_values = panel.values  # noqa: PD011 (not a frame)
+    return tuple(np.split(x, panel.offsets[1:-1]) for x in (panel.steps, all_values))

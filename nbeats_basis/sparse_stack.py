@@ -61,7 +61,7 @@ class SparseBlock(BasisBlock):
         return False
 
     def designs(self, times, observed, query_times, origin=None, order: int = 0) -> dict:
-        """Return the dictionary at all times, and its norms at the observed ones.
+        """Return the dictionary at all times, its norms at the observed ones, and what the pursuit reads of it there.
 
         Args:
             times: `(M or 1, B or 1, L)`.
@@ -75,7 +75,7 @@ class SparseBlock(BasisBlock):
         squares = tf.reduce_sum(seen**2, axis=-2)
         squares = (squares + tf.gather(squares, self.pursuit.partner, axis=-1)) / 2
         safe = tf.sqrt(tf.where(squares > 1e-12, squares, 1))
-        return {**designs, "atoms": seen / safe[..., None, :], "norms": safe}
+        return {**designs, "given": self.pursuit.prepare(seen / safe[..., None, :]), "norms": safe}
 
     def codes(self, values, designs):
         """Return the sparse code `(M, B, K)`, of the functions as they are.
@@ -84,7 +84,7 @@ class SparseBlock(BasisBlock):
             values: `(M, B, L)`, the residual, 0 where not observed.
             designs: of `designs`.
         """
-        return self.pursuit(values, designs["atoms"]) / designs["norms"]
+        return self.pursuit.pursue(values, designs["given"]) / designs["norms"]
 
     def call(self, times, values, observed, query_times, context=None, designs=None):
         """Return backcast, forecast and codes."""

@@ -114,6 +114,58 @@ def test_short_and_constant_series_are_forecast_by_their_mean(capsys):
     assert (table["Pursuit-hi-80"] - table["Pursuit-lo-80"])[0] > 3
 
 
+@pytest.mark.parametrize("start", [None, "2020-03-01"])
+@pytest.mark.parametrize("trend", [False, True])
+def test_saved_and_loaded_it_forecasts_the_same(tmp_path, rng, start, trend):
+    times = np.sort(rng.uniform(0, 80, 70))
+    history = frame(times, start=start).rename(columns={"y": "size"})
+    history["size"] += 0.1 * rng.normal(size=140)
+    horizon = 20.0 if start is None else "20D"
+    forecaster = PursuitForecaster(horizon, 3, freq=None, trend=trend).fit(history, target_col="size")
+    forecaster.save(tmp_path / "folder")
+    assert sorted(p.name for p in (tmp_path / "folder").iterdir()) == ["forecaster.json", "history.npz"]
+    loaded = PursuitForecaster.load(tmp_path / "folder")
+    pd.testing.assert_frame_equal(
+        loaded.predict(level=[80]), forecaster.predict(level=[80]), rtol=1e-9, check_exact=False
+    )
+    assert loaded.horizon == horizon and loaded.num_atoms == 3
+    other = history[history.unique_id == "b"].assign(unique_id="new")
+    pd.testing.assert_frame_equal(loaded.predict(other), forecaster.predict(other))
+    with pytest.raises(nb.NotFittedError):
+        PursuitForecaster(4).save(tmp_path / "none")
+
+
+def test_a_line_under_oscillations_is_extrapolated(rng):
+    """Exactly without noise; in noise far better than where slow oscillations stand for it, and with intervals that hold."""
+    whole = frame(np.arange(110), ids=[f"s{i:02d}" for i in range(20)]).reset_index(drop=True)
+    whole["y"] += 0.3 * whole.ds
+    exact = PursuitForecaster(20, trend=True).fit(whole[whole.ds < 90]).predict()
+    later = whole[whole.ds >= 90].y.to_numpy()
+    np.testing.assert_allclose(exact.Pursuit, later, atol=1e-5)
+    slopes = [p.slope_ for p in PursuitForecaster(20, 4, trend=True).fit(whole[:90]).pursuits_.values()]
+    np.testing.assert_allclose(slopes, 0.3, atol=1e-6)
+    noisy = whole.assign(y=whole.y + 0.3 * rng.normal(size=len(whole)))
+    errors = {}
+    for trend in (False, True):
+        table = PursuitForecaster(20, 4, trend=trend).fit(noisy[noisy.ds < 90]).predict(level=[80])
+        errors[trend] = np.abs(table.Pursuit.to_numpy() - later).mean()
+    assert errors[True] < 0.5 * errors[False], errors
+    held = noisy[noisy.ds >= 90].y.to_numpy()
+    inside = (table["Pursuit-lo-80"].to_numpy() <= held) & (held <= table["Pursuit-hi-80"].to_numpy())
+    assert 0.72 < inside.mean() < 0.88, inside.mean()
+
+
+def test_short_series_with_a_line(rng):
+    """From 4 observations on the line of least squares, below them the mean."""
+    y = rng.normal(size=5)
+    short = pd.DataFrame(
+        {"unique_id": ["a"] * 5 + ["b"] * 3, "ds": [1, 2, 3, 4, 5, 1, 2, 3], "y": [*y, 1.0, 2, 6]}
+    )
+    table = PursuitForecaster(2, freq=1, trend=True).fit(short).predict()
+    expected = np.polyval(np.polyfit(np.arange(5), y, 1), [5, 6])
+    np.testing.assert_allclose(table.Pursuit, [*expected, 3, 3])
+
+
 def test_errors_name_what_is_wrong():
     history = frame(np.arange(40)).reset_index(drop=True)
     forecaster = PursuitForecaster(horizon=4)

@@ -162,6 +162,18 @@ def test_the_gap_bounds_the_objective(problem):
     assert (excess <= early.gap.numpy() + 1e-12).all() and excess.max() > 0
 
 
+@pytest.mark.parametrize("solver", sparse.solvers.SOLVERS)
+def test_a_strength_of_0_is_least_squares(problem, solver):
+    """Only a residual of no correlation is dual feasible then, else 0: the gap is 0 or the share of squares left."""
+    design, values, _ = (p[:70] for p in problem)
+    found = sparse.solve(design, values, sparse.L1(0.0), solver=solver, max_iterations=300)
+    expected = np.stack([np.linalg.lstsq(d, y, rcond=None)[0] for d, y in zip(design, values, strict=True)])
+    np.testing.assert_allclose(found.codes, expected, atol=1e-4)
+    left = ((values - np.einsum("blk,bk->bl", design, expected)) ** 2).sum(axis=1) / (values**2).sum(axis=1)
+    gap = found.gap.numpy()
+    assert np.minimum(np.abs(gap - left), np.abs(gap)).max() < 1e-6 and np.abs(gap - left).min() < 1e-6
+
+
 def test_strength_above_the_largest_makes_all_zero(problem):
     design, values, _ = problem
     for name in ("l1", "nonnegative", "mcp", "group"):

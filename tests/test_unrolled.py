@@ -54,6 +54,40 @@ def test_untrained_is_ista(kind):
         np.testing.assert_allclose(got[k], codes, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("kind", [sparse.LISTA, sparse.LISTACP, sparse.TiLISTA, sparse.SLISTA])
+def test_analytic_start_is_the_analytic_step(kind):
+    design = dictionary()
+    values, _ = signals(design, 6, 2)
+    layer = kind(num_layers=4, threshold=0.1, bypass=0.0, start="analytic", dtype="float64")
+    got = layer(values, design).numpy()
+    gram = design @ design.T
+    weight = np.linalg.solve(gram + 1e-6 * np.trace(gram) / L * np.eye(L), design)
+    weight /= np.sum(weight * design, axis=0)
+    codes = np.zeros((6, K))
+    for _ in range(4):
+        codes = soft(codes + (values - codes @ design.T) @ weight, 0.1)
+    np.testing.assert_allclose(got, codes, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(layer.pursue(values, layer.prepare(design)), got)
+    assert kind.from_config(layer.get_config()).start == "analytic"
+    with pytest.raises(ValueError, match="`start` must be"):
+        kind(start="zero")
+
+
+def test_lista_is_two_matrices_without_coupling():
+    """Codes are eta(W1 y + W2 x) of any W1 and W2: the second is what neither the first nor the design says."""
+    design, rng = dictionary(), np.random.default_rng(5)
+    values, _ = signals(design, 6, 3)
+    layer = sparse.LISTA(num_layers=3, threshold=0.05, dtype="float64")
+    layer(values, design)
+    codes, size = np.zeros((6, K)), float(sparse.weights.gradient_step(tf.constant(design))[0, 0])
+    for weights in layer.layers:
+        first, second = rng.normal(size=(K, L)) / L, rng.normal(size=(K, K)) / K
+        weights["change"].assign(first.T - size * design)
+        weights["free"].assign(second - np.eye(K) + first @ design)
+        codes = soft(values @ first.T + codes @ second.T, 0.05)
+    np.testing.assert_allclose(layer(values, design), codes, rtol=1e-6, atol=1e-9)
+
+
 def test_analytic_weight_solves_its_problem_and_differentiates():
     """Against the Lagrange conditions of each column's quadratic problem."""
     design = dictionary()

@@ -1,6 +1,6 @@
 """Sparse coding: proximal maps, penalties, solvers, and the lasso as a layer."""
 
-from nbeats_basis.sparse.analytic import ALISTA, HyperLISTA, analytic_weight
+from nbeats_basis.sparse.analytic import ALISTA, HyperLISTA
 from nbeats_basis.sparse.continuous import ContinuousOMP, matrix_pencil
 from nbeats_basis.sparse.entropy import entropic_code
 from nbeats_basis.sparse.implicit import lasso
@@ -11,6 +11,7 @@ from nbeats_basis.sparse.layered import (
     multilayer_pursuit,
 )
 from nbeats_basis.sparse.learning import fit_dictionary, learn_dictionary
+from nbeats_basis.sparse.lista import LISTA, LISTACP, LISTACPSS, AdaLISTA, GatedLISTA, TiLISTA
 from nbeats_basis.sparse.multilayer import MLFISTA, MLISTA
 from nbeats_basis.sparse.operators import Convolution
 from nbeats_basis.sparse.path import Path, lasso_path
@@ -18,7 +19,8 @@ from nbeats_basis.sparse.penalties import L1, MCP, ElasticNet, GroupL1, Penalty
 from nbeats_basis.sparse.pursuit import orthogonal_matching_pursuit
 from nbeats_basis.sparse.solvers import Solution, solve
 from nbeats_basis.sparse.stagewise import decibels, train_stagewise
-from nbeats_basis.sparse.unrolled import LISTA, LISTACP, LISTACPSS, SLISTA, AdaLISTA, GatedLISTA, TiLISTA
+from nbeats_basis.sparse.unrolled import SLISTA
+from nbeats_basis.sparse.weights import analytic_weight
 
 __all__ = [
     "ALISTA",

@@ -5,7 +5,14 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from nbeats_basis.sparse.first_order import correlate, product, proximal_gradient, relative_gap, statistics
+from nbeats_basis.sparse.first_order import (
+    correlate,
+    product,
+    proximal_gradient,
+    relative_gap,
+    statistics,
+    synthesise,
+)
 from nbeats_basis.sparse.penalties import L1
 
 _STEPS = 20  # proximal steps of a round, the first 8 of a start from 0 at falling strengths
@@ -48,11 +55,7 @@ class Designs(NamedTuple):
         Args:
             codes: `(B, K)`.
         """
-        if self.design.shape.rank == 2:
-            fit = tf.matmul(codes, self.design, transpose_b=True)
-        else:
-            fit = tf.linalg.matvec(self.design, codes)
-        return correlate(self.design, self.mask * fit) + self.ridge * codes
+        return correlate(self.design, self.mask * synthesise(self.design, codes)) + self.ridge * codes
 
     def normal(self) -> tuple:
         """Return Phi' W Phi + ridge I `(B, K, K)`, Phi' W y `(B, K)` and y' W y `(B)`."""
@@ -269,7 +272,7 @@ def _proximal_steps(problems, moment, penalty: L1, codes):
 
     def body(i, codes, image, point, point_image, momentum, curvature):
         exponent = tf.nn.relu(1 - tf.cast(i + 1, codes.dtype) / _FALLING)
-        eased = penalty.with_strength(penalty.strength * rise**exponent)
+        eased = penalty.with_strength(tf.math.multiply_no_nan(rise**exponent, penalty.strength))
         trial = eased.prox(point + (moment - point_image) / curvature, 1 / curvature)
         trial_image = problems.image(trial)
         step = trial - point

@@ -7,43 +7,36 @@ import tensorflow as tf
 from nbeats_basis.checks import check_between, check_positive
 from nbeats_basis.sparse.first_order import correlate, synthesise
 from nbeats_basis.sparse.unrolled import SupportUnrolled, Unrolled
-
-
-def analytic_weight(design, mask=None, ridge: float = 1e-6):
-    """Return W and the pseudo-inverse's transpose, both of the design's shape: w_i = G^-1 a_i / (a_i' G^-1 a_i), G = A A'.
-
-    W minimises |W' A|_F under w_i' a_i = 1. Both are differentiable in the design.
-
-    Args:
-        design: A, `(..., L, K)` or `(L, K)`, 0 in rows that are not observed.
-        mask: `(..., L)`, 1 where observed; None for all. Defaults to None.
-        ridge: added to G's diagonal, relative to its mean. Defaults to 1e-06.
-
-    Source: Liu et al. 2019 (ALISTA), equation 17; the closed form solves it column by column.
-    """
-    gram = tf.matmul(design, design, transpose_b=True)
-    diagonal = tf.linalg.diag_part(gram)
-    extra = ridge * tf.reduce_mean(diagonal, axis=-1, keepdims=True) + tf.zeros_like(diagonal)
-    if mask is not None:
-        extra += 1 - tf.cast(mask, extra.dtype)
-    inverse = tf.linalg.cholesky_solve(tf.linalg.cholesky(gram + tf.linalg.diag(extra)), design)
-    overlap = tf.reduce_sum(design * inverse, axis=-2, keepdims=True)
-    return tf.math.divide_no_nan(inverse, overlap), inverse
+from nbeats_basis.sparse.weights import analytic_weight
 
 
 @keras.saving.register_keras_serializable(package="nbeats_basis")
 class ALISTA(SupportUnrolled):
     """V_k = gamma_k W with W of `analytic_weight`: two scalars a layer are learned, and the design may differ in every sample.
 
+    Args:
+        num_layers: number of steps, at least 1. Defaults to 16.
+        threshold: of every layer before training, above 0, in the codes' unit. Defaults to 0.07.
+        bypass: share of the codes, in [0, 1]. Defaults to 0.012.
+        most_bypass: largest share, in [0, 1]. Defaults to 0.13.
+        tied: True for one set of weights for all layers. Defaults to False.
+
     Source: Liu et al. 2019, equations 15 to 17.
     """
 
     has_step = True
+    arguments = SupportUnrolled.arguments[:-1]
 
-    def prepare(self, values, design, mask):
-        """Add W."""
-        weight, _ = analytic_weight(design, mask)
-        return {"values": values, "design": design, "weight": weight}
+    def __init__(
+        self,
+        num_layers: int = 16,
+        threshold: float = 0.07,
+        bypass: float = 0.012,
+        most_bypass: float = 0.13,
+        tied: bool = False,
+        **kwargs,
+    ):
+        super().__init__(num_layers, threshold, bypass, most_bypass, tied, "analytic", **kwargs)
 
 
 @keras.saving.register_keras_serializable(package="nbeats_basis")
@@ -64,6 +57,8 @@ class HyperLISTA(Unrolled):
     Source: Chen et al. 2021, equations 10 to 13.
     """
 
+    arguments = ("num_layers", "thresholding", "momentum", "selection")
+
     def __init__(
         self,
         num_layers: int = 16,
@@ -81,39 +76,28 @@ class HyperLISTA(Unrolled):
         """Add nothing."""
         return {}
 
-    def prepare(self, values, design, mask):
-        """Add W, the pseudo-inverse, the coherence and the size of the signal."""
+    def analyse(self, design, mask):
+        """Return the design, the pseudo-inverse, what W is of it, and the coherence."""
         weight, inverse = analytic_weight(design, mask)
         overlap = tf.abs(tf.matmul(weight, design, transpose_a=True))
         coherence = tf.reduce_max(tf.linalg.set_diag(overlap, tf.zeros_like(overlap[..., 0])), axis=(-2, -1))
-        start = tf.reduce_sum(tf.abs(correlate(inverse, values)), axis=-1)
-        return {
-            "values": values,
-            "design": design,
-            "weight": weight,
-            "inverse": inverse,
-            "mu": coherence,
-            "start": start,
-        }
+        ratio = tf.math.reciprocal_no_nan(tf.reduce_sum(inverse * design, axis=-2))  # w_i / (A^+)_i
+        return {"design": design, "inverse": inverse, "ratio": ratio, "mu": coherence}
+
+    def adapt(self, given):
+        """Add the size of the signal, |A^+ y|_1."""
+        start = tf.reduce_sum(tf.abs(correlate(given["inverse"], given["values"])), axis=-1)
+        return {**given, "start": start}
 
     def step(self, k, codes, previous, given, weights):
         """Return the next codes."""
         residual = given["values"] - synthesise(given["design"], codes)
-        left = tf.reduce_sum(tf.abs(correlate(given["inverse"], residual)), axis=-1)
+        shortest = correlate(given["inverse"], residual)  # A^+ (y - A x)
+        left = tf.reduce_sum(tf.abs(shortest), axis=-1)
         support = tf.math.count_nonzero(codes, axis=-1, dtype=codes.dtype)
         beta = (self.momentum * given["mu"] * support)[..., None]
-        moved = codes + correlate(given["weight"], residual) + beta * (codes - previous)
+        moved = codes + given["ratio"] * shortest + beta * (codes - previous)
         smallest = tf.cast(np.finfo(codes.dtype.name).tiny, codes.dtype)
         progress = tf.math.log(tf.maximum(given["start"], smallest) / tf.maximum(left, smallest))
         share = tf.clip_by_value(self.selection * progress / codes.shape[-1], 0.0, 1.0)
         return self.select(moved, (self.thresholding * given["mu"] * left)[..., None], share)
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        config = {
-            key: value
-            for key, value in super().get_config().items()
-            if key not in ("threshold", "bypass", "most_bypass", "tied")
-        }
-        names = ("thresholding", "momentum", "selection")
-        return {**config, **{name: getattr(self, name) for name in names}}

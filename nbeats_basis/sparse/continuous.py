@@ -1,5 +1,6 @@
 """Continuous matching pursuit: decaying oscillations of any frequency and decay, at any times, without training."""
 
+from collections.abc import Sequence
 from copy import copy
 from itertools import chain
 
@@ -14,11 +15,12 @@ _EXACT = 1e-12  # a residual below this share of the values is rounding error
 _PATIENCE = (
     2  # oscillations in a row that do not improve the information criterion, after which there are no more
 )
+_LINE = 4  # different times below which there is no line
 _RANK = 1e-10  # of parameters, beside the most certain: those less certain are left out of the deviation
 
 
 class ContinuousOMP:
-    r"""A series as a constant and few decaying oscillations, A e^{-d (t - t0)} cos(2 pi f (t - t0) + phi) from its first time t0 on.
+    r"""A series as a constant or line and few decaying oscillations, A e^{-d (t - t0)} cos(2 pi f (t - t0) + phi) from its first time t0 on.
 
     Oscillations are chosen one by one by what they explain of the residual, from cells of frequencies and decays in which a
     Taylor basis stands for every oscillation; after each all frequencies and decays are refined together, amplitudes being
@@ -31,11 +33,12 @@ class ContinuousOMP:
         noise: standard deviation of the noise to stop at, above 0; None for the information criterion. Defaults to None.
         max_frequency: highest frequency; None for half the rate of observation. Defaults to None.
         refined: False to leave frequencies and decays as first chosen. Defaults to True.
+        trend: True for a straight line instead of the constant, where there are at least 4 times. Defaults to False.
 
     Attributes:
         frequencies_, decays_: `(k,)`, per unit of time.
         amplitudes_, phases_: `(k,)`, A at the first time, and phi in radians.
-        level_: the constant.
+        level_, slope_: the constant, or the line's value at the first time; what it rises in a unit of time.
         noise_: standard deviation of the residual.
 
     Raises:
@@ -57,6 +60,7 @@ class ContinuousOMP:
         noise: float | None = None,
         max_frequency: float | None = None,
         refined: bool = True,
+        trend: bool = False,
     ):
         self.num_atoms = check_int("num_atoms", num_atoms, 0)
         self.noise = noise if noise is None else check_positive("noise", noise)
@@ -64,6 +68,7 @@ class ContinuousOMP:
         if max_frequency is not None:
             check_positive("max_frequency", max_frequency)
         self.refined = bool(refined)
+        self.trend = bool(trend)
 
     def fit(self, times, values, mask=None) -> "ContinuousOMP":
         """Find the oscillations; return self.
@@ -76,6 +81,33 @@ class ContinuousOMP:
         Raises:
             ValueError: no more different times of observation than 2 `num_atoms` + 1, unless all values are equal.
         """
+        times, values = self._observed(times, values, mask)
+        poles = np.zeros((0, 2))
+        if np.ptp(values) > 0:
+            data = collect([(times, values)], self.num_atoms, self.start_, self._background)
+            poles = self._choose(*data, values.std())
+        self._keep(poles, times, values)
+        return self
+
+    def solve(self, times, values, frequencies, decays, mask=None) -> "ContinuousOMP":
+        """Fit everything but frequencies and decays, which are given; return self.
+
+        Args:
+            times: as for `fit`.
+            values: as for `fit`.
+            frequencies: `(k,)`.
+            decays: `(k,)`.
+            mask: as for `fit`. Defaults to None.
+
+        Raises:
+            ValueError: no value is observed.
+        """
+        times, values = self._observed(times, values, mask)
+        self._keep(np.stack([frequencies, decays], axis=1).astype("float64"), times, values)
+        return self
+
+    def _observed(self, times, values, mask) -> tuple[np.ndarray, np.ndarray]:
+        """Return what is observed in the order of time; the first time, the span and whether there is a line are kept."""
         times, values = np.asarray(times, "float64"), np.asarray(values, "float64")
         keep = np.isfinite(values) & np.isfinite(times)
         keep &= True if mask is None else np.asarray(mask) > 0
@@ -85,14 +117,18 @@ class ContinuousOMP:
             raise ValueError(
                 "No value is observed. Received: none that is finite and of mask 1; leave out the series."
             )
-        self.start_ = float(times[0])
-        poles = np.zeros((0, 2))
-        if np.ptp(values) > 0:
-            poles = self._choose(*collect([(times, values)], self.num_atoms, self.start_), values.std())
-        self._keep(poles, times, values)
-        return self
+        self.start_, self._span = float(times[0]), float(np.ptp(times)) or 1.0
+        self._rises = self.trend and len(np.unique(times)) >= _LINE
+        return times, values
 
-    def fit_many(self, times, values, mask=None, verbose: int = 0) -> list["ContinuousOMP"]:
+    def _background(self, times) -> np.ndarray:
+        """Return the constant or the line's functions at times, `(N, 1)` or `(N, 2)`."""
+        since = (times - self.start_) / self._span
+        return np.stack([np.ones_like(since), since][: 1 + self._rises], axis=1)
+
+    def fit_many(
+        self, times, values, mask=None, num_atoms: Sequence[int] | None = None, verbose: int = 0
+    ) -> list["ContinuousOMP"]:
         """Return a fitted pursuit of the same arguments for each series; numbers of oscillations and all else are its own.
 
         The time is the sum of the fits': on one core a third of a second for 200 values and 8 oscillations. Where several
@@ -102,6 +138,7 @@ class ContinuousOMP:
             times: list of B arrays `(N,)`, or `(B, N)`, or `(N,)` for all.
             values: list of B arrays `(N,)`, or `(B, N)`, NaN where not observed.
             mask: as `values`, 1 where observed; None for all. Defaults to None.
+            num_atoms: most oscillations of each series; None for those of the constructor. Defaults to None.
             verbose: 1 for a progress bar over series. Defaults to 0.
 
         Raises:
@@ -110,15 +147,18 @@ class ContinuousOMP:
         count = len(values)
         if count and np.ndim(times[0]) == 0:
             times = [times] * count
-        for name, given in (("times", times), ("mask", mask)):
+        for name, given in (("times", times), ("mask", mask), ("num_atoms", num_atoms)):
             if given is not None and len(given) != count:
                 raise ValueError(
                     f"`{name}` must be of as many series as `values`. Received: {len(given)} and {count}"
                 )
         bar, pursuits = keras.utils.Progbar(count, verbose=verbose, unit_name="series"), []
         for i in range(count):
+            pursuit = copy(self)
+            if num_atoms is not None:
+                pursuit.num_atoms = check_int("num_atoms", int(num_atoms[i]), 0)
             try:
-                pursuits.append(copy(self).fit(times[i], values[i], mask if mask is None else mask[i]))
+                pursuits.append(pursuit.fit(times[i], values[i], mask if mask is None else mask[i]))
             except ValueError as error:
                 raise ValueError(f"Series {i}: {error}") from error
             bar.update(i + 1)
@@ -137,7 +177,8 @@ class ContinuousOMP:
             if self.noise is not None and left * scale**2 <= self.noise**2:
                 best = (-np.inf, poles)
                 break
-            score = count * np.log(left + _EXACT**2) + (1 + 4 * len(poles)) * np.log(count)
+            parameters = data[0][2].shape[1] + 4 * len(poles)
+            score = count * np.log(left + _EXACT**2) + parameters * np.log(count)
             since = 0 if score < best[0] else since + 1
             best = min(best, (score, poles), key=lambda pair: pair[0])
             if self.noise is None and since == _PATIENCE:
@@ -146,11 +187,13 @@ class ContinuousOMP:
 
     def _better(self, data, length, poles):
         """Return the poles, or those of the matrix pencil where times are equally spaced and it explains more."""
-        times, values, _ = data[0]
+        times, values, columns = data[0]
         steps = np.diff(times)
         if not self.refined or not len(poles) or np.ptp(steps) > 1e-9 * length:
             return poles
-        pencil = np.stack(matrix_pencil(values, len(poles), steps.mean()), axis=-1)
+        line = np.linalg.lstsq(columns, values, rcond=None)[0][1:]
+        pencil = matrix_pencil(values - columns[:, 1:] @ line, len(poles), steps.mean())
+        pencil = np.stack(pencil, axis=-1)
         if len(pencil) != len(poles):
             return poles
         pencil = refine(data, pencil, length, ROUGH)
@@ -159,12 +202,13 @@ class ContinuousOMP:
     def _keep(self, poles, times, values):
         """Solve for amplitudes and set the attributes."""
         self.frequencies_, self.decays_ = poles.T
-        atoms = oscillations(times - self.start_, poles)
-        design = np.concatenate([np.ones((len(times), 1)), atoms], axis=1)
+        background = self._background(times)
+        design = np.concatenate([background, oscillations(times - self.start_, poles)], axis=1)
         coefficients = np.linalg.lstsq(design, values, rcond=None)[0]
-        a, b = np.split(coefficients[1:], 2)
+        line, waves = np.split(coefficients, [background.shape[1]])
+        a, b = np.split(waves, 2)
         self.amplitudes_, self.phases_ = np.hypot(a, b), np.arctan2(-b, a)
-        self.level_ = float(coefficients[0])
+        self.level_, self.slope_ = float(line[0]), float(line[1:].sum() / self._span)
         residual = values - design @ coefficients
         self.noise_ = float(np.std(residual))
         # of all parameters, by the linear model around them
@@ -177,13 +221,13 @@ class ContinuousOMP:
         self._deviation = np.sqrt(residual @ residual / freedom)
 
     def _jacobian(self, times):
-        """Return the derivatives of `predict` in level, amplitudes, frequencies and decays, `(N, 1 + 4 k)`."""
+        """Return the derivatives of `predict` in level, slope, amplitudes, frequencies and decays, `(N, 1 + 4 k)` or one more."""
         since, poles = times - self.start_, np.stack([self.frequencies_, self.decays_], axis=1)
         atoms = oscillations(since, poles)
         coefficients = np.concatenate(
             [self.amplitudes_ * np.cos(self.phases_), -self.amplitudes_ * np.sin(self.phases_)]
         )
-        return np.concatenate([np.ones((len(times), 1)), atoms, slopes(since, atoms, coefficients)], axis=1)
+        return np.concatenate([self._background(times), atoms, slopes(since, atoms, coefficients)], axis=1)
 
     def components(self, times) -> np.ndarray:
         """Return each oscillation, `(k, ...)`.
@@ -200,18 +244,19 @@ class ContinuousOMP:
         return envelope * np.cos(2 * np.pi * frequency * since + phase)
 
     def predict(self, times) -> np.ndarray:
-        """Return the constant and all oscillations at any times, `(...)`.
+        """Return the constant or line and all oscillations at any times, `(...)`.
 
         Args:
             times: `(...)`.
         """
-        return self.level_ + self.components(times).sum(axis=0)
+        since = np.asarray(times, "float64") - self.start_
+        return self.level_ + self.slope_ * since + self.components(times).sum(axis=0)
 
     def deviation(self, times) -> np.ndarray:
         """Return the standard deviation of observations at any times around `predict`, `(...)`: of noise and of all parameters.
 
-        sigma sqrt(1 + j' (J'J)^-1 j), J being the derivatives in level, amplitudes, frequencies and decays at the times fitted,
-        j those at the time asked, and sigma^2 the sum of squares left over N - 1 - 4 k.
+        sigma sqrt(1 + j' (J'J)^-1 j), J being the derivatives in level, slope, amplitudes, frequencies and decays at the times fitted,
+        j those at the time asked, and sigma^2 the sum of squares left over N less their number.
 
         Args:
             times: `(...)`, any.

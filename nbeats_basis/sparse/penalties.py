@@ -121,7 +121,7 @@ class L1(Penalty):
     def dual_norm(self, correlations):
         """Return the largest correlation over alpha."""
         size = tf.nn.relu(correlations) if self.nonnegative else tf.abs(correlations)
-        return tf.reduce_max(size / self.strength, axis=-1)
+        return tf.reduce_max(_over(size, self.strength), axis=-1)
 
     def subgradient_distance(self, codes, gradient):
         """Return the largest violation of the optimality conditions."""
@@ -201,7 +201,7 @@ class MCP(Penalty):
 
     def dual_norm(self, correlations):
         """Return the largest correlation over alpha."""
-        return tf.reduce_max(tf.abs(correlations) / self.strength, axis=-1)
+        return tf.reduce_max(_over(tf.abs(correlations), self.strength), axis=-1)
 
     def subgradient_distance(self, codes, gradient):
         """Return the largest violation of the optimality conditions."""
@@ -250,7 +250,7 @@ class GroupL1(Penalty):
 
     def dual_norm(self, correlations):
         """Return the largest group's norm over alpha."""
-        return tf.reduce_max(self._norms(correlations) / self.strength, axis=-1)
+        return tf.reduce_max(_over(self._norms(correlations), self.strength), axis=-1)
 
     def subgradient_distance(self, codes, gradient):
         """Return the largest violation of the optimality conditions."""
@@ -265,3 +265,8 @@ class GroupL1(Penalty):
     def get_config(self) -> dict:
         """Return the constructor's arguments."""
         return {**super().get_config(), "groups": list(self.groups)}
+
+
+def _over(size, strength):
+    """Return size / strength, 0 for a size of 0 even where the strength is 0."""
+    return tf.where(size > 0, size / strength, 0)

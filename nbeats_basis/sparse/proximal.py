@@ -106,8 +106,12 @@ def support_threshold(codes, threshold, share, size=None):
     """
     shrunk = soft_threshold(codes, threshold, size)
     size = tf.stop_gradient(tf.abs(codes) if size is None else size)
-    exempt = tf.cast(tf.round(in_dtype(share, size.dtype) * codes.shape[-1]), "int32")
-    bound = tf.cast(_kth_largest(size, tf.broadcast_to(exempt, tf.shape(size)[:-1])), size.dtype)
+    if isinstance(share, float):  # one number of exempt codes for all
+        largest = tf.math.top_k(size, round(share * codes.shape[-1]), sorted=False).values
+        bound = tf.reduce_min(largest, axis=-1)
+    else:
+        exempt = tf.cast(tf.round(in_dtype(share, size.dtype) * codes.shape[-1]), "int32")
+        bound = tf.cast(_kth_largest(size, tf.broadcast_to(exempt, tf.shape(size)[:-1])), size.dtype)
     return tf.where((size >= bound[..., None]) & (size > threshold), codes, shrunk)
 
 

@@ -20,8 +20,9 @@ class Solution:
 
     Attributes:
         codes: `(..., K)`.
-        gap: `(...)`, duality gap over half the sum of squares of the values: no code has an objective lower by more. For a
-            penalty that is not convex, the distance from stationarity over the largest correlation instead.
+        gap: `(...)`, duality gap over half the sum of squares of the values: no code has an objective lower by more. At a
+            strength of 0 it is all that is left of the squares unless the residual has no correlation at all. For a penalty that is not convex, the
+            distance from stationarity over the largest correlation instead.
         iterations: scalar int32, of the problem that took most.
     """
 

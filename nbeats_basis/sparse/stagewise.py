@@ -9,7 +9,7 @@ import tensorflow as tf
 from nbeats_basis.checks import check_int, check_positive
 from nbeats_basis.sparse.unrolled import Unrolled
 
-_RATES = (1.0, 0.2, 0.02)  # of a stage: its own layer alone, then all up to it, twice
+_ALONE, _TOGETHER = (1.0,), (0.2, 0.02)  # rates of a stage: of its own layer, then of all up to it
 _FADE = 0.3  # of an earlier layer's gradient, for each layer between
 _CHECK_EVERY = 50  # steps between looks at the validation error
 
@@ -29,8 +29,8 @@ def train_stagewise(
     layer: Unrolled,
     draw: Callable,
     validation: tuple,
-    steps: int = 4000,
-    patience: int = 1000,
+    steps: int = 300,
+    patience: int = 300,
     learning_rate: float = 5e-4,
     end_to_end: bool = False,
     verbose: int = 0,
@@ -43,8 +43,8 @@ def train_stagewise(
         layer: the pursuit; built here if it is not.
         draw: `draw(step) -> (values, design, codes)` in the graph, new signals at each int64 step.
         validation: the same of signals to stop by.
-        steps: most of a rate in a stage. Defaults to 4000.
-        patience: steps without improvement that end it. Defaults to 1000.
+        steps: most of a rate in a stage. Defaults to 300.
+        patience: steps without improvement that end it. Defaults to 300.
         learning_rate: of Adam. Defaults to 0.0005.
         end_to_end: True for one stage of all layers. Defaults to False.
         verbose: 1 for a progress bar over stages. Defaults to 0.
@@ -64,14 +64,12 @@ def train_stagewise(
     depths = [layer.num_layers] if end_to_end else range(1, layer.num_layers + 1)
     bar = keras.utils.Progbar(len(depths), verbose=verbose, unit_name="stage")
     for stage, depth in enumerate(depths, 1):
-        for rate in _RATES:
-            alone = rate == 1 and not end_to_end
-            if alone and not _variables(layer, depth, True):
-                continue
+        phases = [(False, _ALONE + _TOGETHER)] if end_to_end else [(True, _ALONE), (False, _TOGETHER)]
+        for alone, rates in phases:
             weights = _variables(layer, depth, alone)
-            taken, best = _run(
-                layer, draw, validation, weights, depth, learning_rate * rate, steps, patience, taken
-            )
+            if weights:
+                scaled = [learning_rate * rate for rate in rates]
+                taken, best = _run(layer, draw, validation, weights, depth, scaled, steps, patience, taken)
         seconds = time.perf_counter() - start
         history.append({"layers": depth, "steps": taken, "seconds": seconds, "validation": best})
         bar.update(stage, [("validation", best)])
@@ -87,10 +85,10 @@ def _variables(layer, depth, alone) -> list[tuple]:
     return weights + [(weight, 1.0) for weight in layer.shared.values()]
 
 
-def _run(layer, draw, validation, weights, depth, rate, steps, patience, taken):
-    """Train until the validation error stops falling; return the steps taken in all and the least error."""
+def _run(layer, draw, validation, weights, depth, rates, steps, patience, taken):
+    """Train at each rate until the validation error stops falling; return the steps taken in all and the least error."""
     variables, factors = [w for w, _ in weights], [f for _, f in weights]
-    optimizer = keras.optimizers.Adam(rate)
+    optimizer = keras.optimizers.Adam()
     optimizer.build(variables)
 
     @tf.function
@@ -108,13 +106,18 @@ def _run(layer, draw, validation, weights, depth, rate, steps, patience, taken):
     def error():
         return decibels(layer(*validation[:2], depth=depth), validation[2])
 
-    best, kept, since, done = float(error()), [v.numpy() for v in variables], 0, 0
-    while done < steps and since < patience:
-        train(tf.constant(taken + done, "int64"))
-        done, since = done + _CHECK_EVERY, since + _CHECK_EVERY
-        now = float(error())
-        if now < best:
-            best, kept, since = now, [v.numpy() for v in variables], 0
-    for variable, value in zip(variables, kept, strict=True):
-        variable.assign(value)
-    return taken + done, best
+    for rate in rates:
+        for state in optimizer.variables:  # each rate has moments of its own
+            state.assign(keras.ops.zeros_like(state))
+        optimizer.learning_rate = rate
+        best, kept, since, done = float(error()), [v.numpy() for v in variables], 0, 0
+        while done < steps and since < patience:
+            train(tf.constant(taken + done, "int64"))
+            done, since = done + _CHECK_EVERY, since + _CHECK_EVERY
+            now = float(error())
+            if now < best:
+                best, kept, since = now, [v.numpy() for v in variables], 0
+        for variable, value in zip(variables, kept, strict=True):
+            variable.assign(value)
+        taken += done
+    return taken, best

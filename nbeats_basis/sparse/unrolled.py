@@ -4,10 +4,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from nbeats_basis.checks import check_between, check_int, check_positive
+from nbeats_basis.checks import check_between, check_choice, check_int, check_positive
 from nbeats_basis.members import MemberLayer
-from nbeats_basis.sparse.first_order import correlate, largest_eigenvalue, statistics, synthesise
+from nbeats_basis.sparse.first_order import correlate, synthesise
 from nbeats_basis.sparse.proximal import pair_sizes, soft_threshold, support_threshold
+from nbeats_basis.sparse.weights import analytic_weight, gradient_step
+
+STARTS = ("gradient", "analytic")
 
 
 class Unrolled(MemberLayer):
@@ -22,6 +25,8 @@ class Unrolled(MemberLayer):
         bypass: share of the codes, in [0, 1]. Defaults to 0.0.
         most_bypass: largest share, in [0, 1]. Defaults to 0.13.
         tied: True for one set of weights for all layers. Defaults to False.
+        start: V before training: "gradient" for A / |A|^2, the step of ISTA, or "analytic" for W of `analytic_weight`, much nearer
+            to the best V, but useless where atoms are strongly coherent. Defaults to "gradient".
 
     Call arguments:
         values: y, `(..., L)`.
@@ -38,6 +43,7 @@ class Unrolled(MemberLayer):
     """
 
     has_step = False  # True for a learned step in every layer
+    arguments = ("num_layers", "threshold", "bypass", "most_bypass", "tied", "start")
 
     def __init__(
         self,
@@ -46,6 +52,7 @@ class Unrolled(MemberLayer):
         bypass: float = 0.0,
         most_bypass: float = 0.13,
         tied: bool = False,
+        start: str = "gradient",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -54,6 +61,7 @@ class Unrolled(MemberLayer):
         self.bypass = check_between("bypass", bypass, 0, 1)
         self.most_bypass = check_between("most_bypass", most_bypass, 0, 1)
         self.tied = bool(tied)
+        self.start = check_choice("start", start, STARTS)
         self.partner = None
 
     def pair(self, cosines, sines, count: int) -> None:
@@ -112,13 +120,45 @@ class Unrolled(MemberLayer):
 
     def call(self, values, design, mask=None, return_layers=False, depth=None):
         """Return the codes."""
-        design = tf.convert_to_tensor(design)
-        values = tf.cast(values, design.dtype)
         if mask is not None:
-            mask = tf.cast(mask, design.dtype)
-            values, design = tf.where(mask > 0, values, 0), design * mask[..., None]
-        given = self.prepare(values, design, mask)
-        codes = tf.zeros_like(correlate(design, values))
+            values = tf.where(tf.cast(mask, "bool"), values, 0)
+        return self.pursue(values, self.prepare(design, mask), return_layers, depth)
+
+    def prepare(self, design, mask=None) -> dict:
+        """Return what `pursue` reads of a design, the same for all values: "design" and, for `weight`, "weight".
+
+        Args:
+            design: A, `(..., L, K)` or `(L, K)`.
+            mask: `(..., L)`, 1 where observed, 0 elsewhere; None for all. Defaults to None.
+        """
+        design = tf.convert_to_tensor(design)
+        if mask is not None:
+            design *= tf.cast(mask, design.dtype)[..., None]
+        return self.analyse(design, mask)
+
+    def analyse(self, design, mask) -> dict:
+        """Return what `prepare` does.
+
+        Args:
+            design: A, 0 in rows that are not observed.
+            mask: `(..., L)`, or None.
+        """
+        if self.start == "analytic":
+            return {"design": design, "weight": analytic_weight(design, mask)[0]}
+        return {"design": design, "weight": design * gradient_step(design)}
+
+    def pursue(self, values, given: dict, return_layers=False, depth=None):
+        """Return the codes, `(..., K)`, or `(layers, ..., K)` with `return_layers`.
+
+        Args:
+            values: y, `(..., L)`, 0 where not observed.
+            given: of `prepare`.
+            return_layers: as for a call. Defaults to False.
+            depth: as for a call. Defaults to None.
+        """
+        values = tf.cast(values, given["design"].dtype)
+        given = self.adapt({**given, "values": values})
+        codes = tf.zeros_like(correlate(given["design"], values))
         previous, all_codes = codes, []
         for k, weights in enumerate(self.layers[:depth]):
             weights = {name: self.aligned(weight, codes) for name, weight in weights.items()}
@@ -140,15 +180,13 @@ class Unrolled(MemberLayer):
             return tf.reshape(weight, (-1, *[1] * (codes.shape.rank - 1)))
         return tf.reshape(weight, (weight.shape[0], *[1] * (codes.shape.rank - 2), *weight.shape[1:]))
 
-    def prepare(self, values, design, mask) -> dict:
-        """Return what all steps need: "values", "design" and, for `weight`, "weight".
+    def adapt(self, given: dict) -> dict:
+        """Return what all steps read: what `prepare` gave, "values", and what shared weights make of them.
 
         Args:
-            values: y, `(..., L)`, 0 where not observed.
-            design: A, 0 in rows that are not observed.
-            mask: `(..., L)`, or None.
+            given: of `prepare`, and "values".
         """
-        return {"values": values, "design": design, "weight": design * _step(design)}
+        return given
 
     def step(self, k: int, codes, previous, given: dict, weights: dict):
         """Return the next codes.
@@ -157,7 +195,7 @@ class Unrolled(MemberLayer):
             k: number of the layer, from 0.
             codes: x, `(..., K)`.
             previous: the codes before those.
-            given: of `prepare`.
+            given: of `adapt`.
             weights: of layer k.
         """
         residual = given["values"] - synthesise(given["design"], codes)
@@ -168,7 +206,7 @@ class Unrolled(MemberLayer):
         """Return V without the step, of the design's shape or one that broadcasts.
 
         Args:
-            given: of `prepare`.
+            given: of `adapt`.
             weights: of a layer.
         """
         return given["weight"]
@@ -198,8 +236,7 @@ class Unrolled(MemberLayer):
 
     def get_config(self):
         """Return the constructor's arguments."""
-        names = ("num_layers", "threshold", "bypass", "most_bypass", "tied")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+        return {**super().get_config(), **{name: getattr(self, name) for name in self.arguments}}
 
 
 class SupportUnrolled(Unrolled):
@@ -211,6 +248,7 @@ class SupportUnrolled(Unrolled):
         bypass: share of the codes, in [0, 1]. Defaults to 0.012.
         most_bypass: largest share, in [0, 1]. Defaults to 0.13.
         tied: True for one set of weights for all layers. Defaults to False.
+        start: V before training, "gradient" or "analytic". Defaults to "gradient".
 
     Source: Chen et al. 2018, section 3.2.
     """
@@ -222,127 +260,10 @@ class SupportUnrolled(Unrolled):
         bypass: float = 0.012,
         most_bypass: float = 0.13,
         tied: bool = False,
+        start: str = "gradient",
         **kwargs,
     ):
-        super().__init__(num_layers, threshold, bypass, most_bypass, tied, **kwargs)
-
-
-@keras.saving.register_keras_serializable(package="nbeats_basis")
-class LISTACP(Unrolled):
-    """V_k = A / |A|^2 + a learned matrix; the gradient step keeps the design's part (weight coupling).
-
-    Source: Chen et al. 2018, equation 14.
-    """
-
-    def add_layer(self, k, size):
-        """Add the matrix."""
-        return {**super().add_layer(k, size), "change": self.zeros(f"change{k}", size)}
-
-    def weight(self, given, weights):
-        """Return V."""
-        return given["weight"] + weights["change"]
-
-
-@keras.saving.register_keras_serializable(package="nbeats_basis")
-class LISTACPSS(SupportUnrolled, LISTACP):
-    """`LISTACP` with support selection.
-
-    Source: Chen et al. 2018, equation 16.
-    """
-
-
-@keras.saving.register_keras_serializable(package="nbeats_basis")
-class LISTA(LISTACP):
-    """x <- eta(W1_k y + W2_k x), W1 = A' / |A|^2 and W2 = I - A'A / |A|^2, each with a learned matrix added, no coupling.
-
-    Source: Gregor & LeCun 2010, equation 5.
-    """
-
-    def add_layer(self, k, size):
-        """Add the second matrix."""
-        return {**super().add_layer(k, size), "free": self.zeros(f"free{k}", (size[1], size[1]))}
-
-    def step(self, k, codes, previous, given, weights):
-        """Return the next codes."""
-        residual = given["values"] - synthesise(given["design"], codes)
-        moved = codes + correlate(given["weight"], residual) + correlate(weights["change"], given["values"])
-        return self.shrink(k, moved + synthesise(weights["free"], codes), tf.nn.relu(weights["threshold"]))
-
-
-@keras.saving.register_keras_serializable(package="nbeats_basis")
-class TiLISTA(SupportUnrolled):
-    """V_k = gamma_k W, one learned matrix W for all layers and a step of each.
-
-    Source: Liu et al. 2019, section 2.1 (TiLISTA).
-    """
-
-    has_step = True
-
-    def add_shared(self, size):
-        """Add the matrix."""
-        return {"change": self.zeros("change", size)}
-
-    def prepare(self, values, design, mask):
-        """Add the learned matrix to the weight."""
-        given = super().prepare(values, design, mask)
-        return {**given, "weight": given["weight"] + self.aligned(self.shared["change"], values)}
-
-
-@keras.saving.register_keras_serializable(package="nbeats_basis")
-class GatedLISTA(LISTACPSS):
-    """`LISTACPSS` with a gate that undoes shrinkage before a step and one that overshoots after it.
-
-    Gain 1 + a theta relu(1 - relu(d |x|)); the step's outcome z becomes o z + (1 - o) x with o = 1 - b theta / (|z - x| + 0.1).
-    a and b start at 0, which leaves `LISTACPSS`.
-
-    Source: Wu et al. 2020, equations 8 and 14.
-    """
-
-    def add_layer(self, k, size):
-        """Add the gates' scalars."""
-        gates = {"gain": 0.0, "slope": 1.0, "overshoot": 0.0}
-        return {
-            **super().add_layer(k, size),
-            **{name: self.scalar(f"{name}{k}", value) for name, value in gates.items()},
-        }
-
-    def step(self, k, codes, previous, given, weights):
-        """Return the next codes."""
-        fading = tf.nn.relu(1 - tf.nn.relu(weights["slope"] * tf.abs(codes)))
-        gained = codes * (1 + weights["gain"] * weights["threshold"] * fading)
-        outcome = super().step(k, gained, previous, given, weights)
-        share = weights["overshoot"] * weights["threshold"] / (tf.abs(outcome - codes) + 0.1)
-        return outcome - share * (outcome - codes)
-
-
-@keras.saving.register_keras_serializable(package="nbeats_basis")
-class AdaLISTA(Unrolled):
-    """x <- eta(x - gamma_k A' W2' W2 A x + gamma_k A' W1' y): learned matrices in the space of observations, for any dictionary.
-
-    W1 and W2 start as the identity, gamma_k in units of 1 / |A|^2 at 1.
-
-    Source: Aberdam, Golts & Elad 2020, equation 8.
-    """
-
-    has_step = True
-
-    def add_shared(self, size):
-        """Add the two matrices."""
-        return {name: self.zeros(name, (size[0], size[0])) for name in ("first", "second")}
-
-    def prepare(self, values, design, mask):
-        """Add the designs seen through W1 and W2."""
-        size = tf.eye(values.shape[-1], dtype=design.dtype)
-        first, second = (
-            tf.matmul(size + self.aligned(self.shared[name], values), design) for name in ("first", "second")
-        )
-        return {"values": values, "design": second, "first": first, "scale": _step(design)[..., 0]}
-
-    def step(self, k, codes, previous, given, weights):
-        """Return the next codes."""
-        back = correlate(given["design"], synthesise(given["design"], codes))
-        forth = correlate(given["first"], given["values"])
-        return self.shrink(k, codes + weights["step"] * given["scale"] * (forth - back), weights["threshold"])
+        super().__init__(num_layers, threshold, bypass, most_bypass, tied, start, **kwargs)
 
 
 @keras.saving.register_keras_serializable(package="nbeats_basis")
@@ -353,9 +274,3 @@ class SLISTA(Unrolled):
     """
 
     has_step = True
-
-
-def _step(design):
-    """Return 1 / |A|^2, `(..., 1, 1)`."""
-    gram, _, _ = statistics(design, tf.zeros_like(design[..., 0]))
-    return 1 / largest_eigenvalue(gram)[..., None, None]

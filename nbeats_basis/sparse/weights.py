@@ -1,0 +1,37 @@
+"""Weights of proximal steps that follow from the design."""
+
+import tensorflow as tf
+
+from nbeats_basis.sparse.first_order import largest_eigenvalue
+
+
+def gradient_step(design):
+    """Return 1 / |A|^2, `(..., 1, 1)`: A times it is the weight of a gradient step.
+
+    Args:
+        design: A, `(..., L, K)` or `(L, K)`.
+    """
+    gram = tf.matmul(design, design, transpose_a=True)
+    return 1 / largest_eigenvalue(gram)[..., None, None]
+
+
+def analytic_weight(design, mask=None, ridge: float = 1e-6):
+    """Return W and the pseudo-inverse's transpose, both of the design's shape: w_i = G^-1 a_i / (a_i' G^-1 a_i), G = A A'.
+
+    W minimises |W' A|_F under w_i' a_i = 1. Both are differentiable in the design.
+
+    Args:
+        design: A, `(..., L, K)` or `(L, K)`, 0 in rows that are not observed.
+        mask: `(..., L)`, 1 where observed; None for all. Defaults to None.
+        ridge: added to G's diagonal, relative to its mean. Defaults to 1e-06.
+
+    Source: Liu et al. 2019 (ALISTA), equation 17; the closed form solves it column by column.
+    """
+    gram = tf.matmul(design, design, transpose_b=True)
+    diagonal = tf.linalg.diag_part(gram)
+    extra = ridge * tf.reduce_mean(diagonal, axis=-1, keepdims=True) + tf.zeros_like(diagonal)
+    if mask is not None:
+        extra += 1 - tf.cast(mask, extra.dtype)
+    inverse = tf.linalg.cholesky_solve(tf.linalg.cholesky(gram + tf.linalg.diag(extra)), design)
+    overlap = tf.reduce_sum(design * inverse, axis=-2, keepdims=True)
+    return tf.math.divide_no_nan(inverse, overlap), inverse
