@@ -49,8 +49,9 @@ class Forecaster(Fitted):
         seed: equal seeds give equal forecasts on one machine. Defaults to 0.
         time_unit: unit of numbers that stand for irregular times of stamps, and of slopes: "W", "D", "h", "min", "s",
             "ms", "us" or "ns". Defaults to "D".
-        preset: "best" for an ensemble of several kinds of networks with lookbacks of 1 to 6 horizons, "fast" for a small one;
-            arguments given count for all its networks. Defaults to None, one kind of 4 members.
+        preset: "best" for an ensemble of several kinds of networks, whose steps and lookbacks, of 1 to 6 horizons, a validation on the
+            last horizon of the training part chooses; "fast" for a small one without; arguments given count for all their
+            networks. Defaults to None, one kind of 4 members.
 
     Attributes:
         model: the `keras.Model`.
@@ -152,7 +153,7 @@ class Forecaster(Fitted):
         nets, history = [], {}
         with (strategy or tf.distribute.get_strategy()).scope():
             for number, each in enumerate(plans):
-                if self.preset is not None and self.training is None:
+                if each["searched"]:
                     each = search(each, panel, window, val_size, verbose)
                 net = make_network(each, panel, window)
                 if verbose and len(plans) > 1:
@@ -194,7 +195,7 @@ class Forecaster(Fitted):
             path: the folder.
 
         Raises:
-            ValueError: the folder was written by a later version.
+            ValueError: the folder was written by a version of another form.
         """
         settings, net, history, columns = persistence.read(Path(path))
         thaw = keras.saving.deserialize_keras_object

@@ -6,8 +6,8 @@ from nbeats_basis.panel import Panel
 from nbeats_basis.stacks import Generic, Seasonality, Stack, Trend
 
 PRESETS = ("best", "fast")
-_LOOKBACKS = {None: (2, 3, 4, 5), "fast": (1, 1.5, 2, 3), "best": (1, 1.5, 2, 3, 4, 6)}  # in horizons
-_MEMBERS = {None: 4, "fast": 4, "best": 12}  # of each network
+_LOOKBACKS = {None: (2, 3, 4, 5), "fast": (1, 2, 3), "best": (1, 1.5, 2, 3, 4, 6)}  # in horizons
+_MEMBERS = {None: 4, "fast": 3, "best": 12}  # of each network
 _UNITS = {None: 128, "fast": 128, "best": 128}
 
 
@@ -21,7 +21,8 @@ def plan(params: dict, panel: Panel) -> list[dict]:
         panel: the series.
 
     Returns:
-        list of dicts of the arguments but `preset`, and `multiples`, the lookbacks in horizons where none is given.
+        list of dicts of the arguments but `preset`; `multiples`, the lookbacks in horizons where none is given; and `searched`,
+        whether validation shall choose steps and lookbacks.
 
     Raises:
         ValueError: an unknown preset, or members that are neither "auto" nor an integer of at least 1.
@@ -32,7 +33,8 @@ def plan(params: dict, panel: Panel) -> list[dict]:
         check_choice("preset", preset, PRESETS)
     members = _MEMBERS[preset] if members == "auto" else check_int("members", members)
     kinds = [params["stacks"]] if params["stacks"] is not None else _kinds(preset, panel)
-    shared = {"members": members, "multiples": _LOOKBACKS[preset]}
+    searched = preset == "best" and params["training"] is None
+    shared = {"members": members, "multiples": _LOOKBACKS[preset], "searched": searched}
     return [
         params | shared | {"stacks": stacks, "seed": params["seed"] + number * members}
         for number, stacks in enumerate(kinds)

@@ -162,7 +162,7 @@ class PursuitForecaster:
             path: the folder.
 
         Raises:
-            ValueError: the folder was written by a later version.
+            ValueError: the folder was written by a version of another form.
         """
         settings, history, columns = persistence.read_history(Path(path))
         self = cls(**settings["params"])
