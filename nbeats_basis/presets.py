@@ -8,7 +8,7 @@ from nbeats_basis.stacks import Generic, Seasonality, Stack, Trend
 PRESETS = ("best", "fast")
 _LOOKBACKS = {None: (2, 3, 4, 5), "fast": (1, 2, 3), "best": (1, 1.5, 2, 3, 4, 6)}  # in horizons
 _MEMBERS = {None: 4, "fast": 3, "best": 12}  # of each network
-_UNITS = {None: 128, "fast": 128, "best": 128}
+_UNITS = 128
 
 
 def plan(params: dict, panel: Panel) -> list[dict]:
@@ -43,9 +43,9 @@ def plan(params: dict, panel: Panel) -> list[dict]:
 
 def _kinds(preset: str | None, panel: Panel) -> list[list[Stack]]:
     """Return the stacks of each network."""
-    units, season = _UNITS[preset], season_length(panel.calendar.freq)
+    season = season_length(panel.calendar.freq)
     if panel.calendar.freq is None:
-        return [[Trend(units=units, coefficients="combined"), Generic(units=units)]]
-    interpretable = [Trend(units=units), Seasonality([season] if season > 1 else None, units=units)]
-    generic = [Generic(units=units) for _ in range(3)]
+        return [[Trend(units=_UNITS, coefficients="combined"), Generic(units=_UNITS)]]
+    interpretable = [Trend(units=_UNITS), Seasonality([season] if season > 1 else None, units=_UNITS)]
+    generic = [Generic(units=_UNITS) for _ in range(3)]
     return [interpretable] if preset is None else [interpretable, generic]
