@@ -50,7 +50,8 @@ def normal_matrix(design, observed):
         pairs = shared[..., :, None] * shared[..., None, :]
         gram = tf.matmul(observed, tf.reshape(pairs, (*pairs.shape[:2], terms * terms)))
         return tf.reshape(gram, (*_dims(gram)[:2], terms, terms))
-    return tf.matmul(tf.linalg.matrix_transpose(design) * observed[..., None, :], design)
+    # transposed in the product: a transpose before the mask made TensorFlow 2.21's graphs read beyond small windows
+    return tf.matmul(design * observed[..., None], design, transpose_a=True)
 
 
 def floored(gram, precision):
