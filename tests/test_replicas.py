@@ -111,7 +111,13 @@ assert np.isfinite(irregular.predict().iloc[:, 2].to_numpy()).all()
 
 @pytest.mark.parametrize(
     ("code", "arguments"),
-    [(SHARES, []), (GRADIENTS, [1e9, 0.02]), (GRADIENTS, [0.1, 0.5]), (NOT_FINITE, []), (FORECASTER, [])],
+    [
+        (SHARES, []),
+        (GRADIENTS, [1e9, 0.02]),
+        (GRADIENTS, [0.1, 0.5]),
+        (NOT_FINITE, []),
+        pytest.param(FORECASTER, [], marks=pytest.mark.slow),
+    ],
     ids=["shares", "gradients", "clipped", "not finite", "forecaster"],
 )
 def test_two_replicas(code, arguments, tmp_path):

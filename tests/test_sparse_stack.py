@@ -26,6 +26,7 @@ def forecaster(stack, **kwargs):
     return nb.Forecaster(stacks=[stack], head=nb.heads.StudentT(), training=training, **arguments)
 
 
+@pytest.mark.slow
 def test_a_sparse_code_is_sparse_and_extrapolates_tones(tones):
     """The dictionary holds the tones; ridge on it spreads them over all functions and forecasts worse."""
     held = tones.groupby("unique_id").ds.transform("max") - 8.0
