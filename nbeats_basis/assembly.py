@@ -41,7 +41,7 @@ def default_scaling(panel: Panel, head: Head) -> str:
 
 
 def resolve(params: dict, panel: Panel) -> dict:
-    """Return the arguments of one network, all that are None replaced by what suits the panel, lengths as numbers.
+    """Return the arguments of one network, all that are None replaced by what suits the panel, lengths as numbers, lookbacks a list.
 
     Args:
         params: of `presets.plan`.
@@ -50,28 +50,22 @@ def resolve(params: dict, panel: Panel) -> dict:
     calendar, head = panel.calendar, params["head"] or default_head(panel)
     season, irregular = season_length(calendar.freq), calendar.freq is None
     horizon = length("horizon", params["horizon"], calendar)
-    lookback = params["lookback"]
-    if lookback is None:
-        lookback = [
+    given = params["lookback"]
+    if given is None:
+        lookbacks = [
             multiple * horizon if irregular else max(round(multiple * horizon), 2 * season, 2)
             for multiple in params["multiples"]
         ]
-    elif isinstance(lookback, Sequence) and not isinstance(lookback, str):
-        lookback = [length("lookback", each, calendar) for each in lookback]
     else:
-        lookback = length("lookback", lookback, calendar)
+        several = isinstance(given, Sequence) and not isinstance(given, str)
+        lookbacks = [length("lookback", each, calendar) for each in (given if several else [given])]
     return params | {
         "horizon": horizon,
-        "lookback": lookback,
+        "lookback": lookbacks,
         "head": head,
         "scaling": params["scaling"] or default_scaling(panel, head),
         "training": params["training"] or Training(),
     }
-
-
-def longest(lookback) -> float:
-    """Return the longest of one lookback or several."""
-    return max(lookback) if isinstance(lookback, Sequence) else lookback
 
 
 def make_network(plan: dict, panel: Panel, window: float) -> NBeats:

@@ -48,12 +48,8 @@ class Ensemble(Network):
                 f"Received: {len(self.nets)} networks of {sorted(map(str, kinds))}"
             )
         first = self.nets[0]
-        self.horizon, self.window, self.encoder, self.head = (
-            first.horizon,
-            first.window,
-            first.encoder,
-            first.head,
-        )
+        self.horizon, self.window = first.horizon, first.window
+        self.encoder, self.head = first.encoder, first.head
         self.members = sum(net.members for net in self.nets)
         self.lookbacks = tuple(lookback for net in self.nets for lookback in net.lookbacks)
         self.component_names = list(dict.fromkeys(name for net in self.nets for name in net.component_names))
@@ -87,3 +83,12 @@ class Ensemble(Network):
         """Rebuild the networks from their configurations."""
         config = dict(config)
         return cls([NBeats.from_config(net) for net in config.pop("nets")], **config)
+
+
+def as_one(nets: Sequence[NBeats]) -> Network:
+    """Return the only network, or the ensemble of several.
+
+    Args:
+        nets: list of networks, at least one.
+    """
+    return nets[0] if len(nets) == 1 else Ensemble(nets)

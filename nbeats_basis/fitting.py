@@ -9,8 +9,10 @@ import numpy as np
 from nbeats_basis.assembly import make_network, make_windows
 from nbeats_basis.checks import DataError, DataWarning
 from nbeats_basis.model import NBeats
+from nbeats_basis.observations import IrregularWindows
 from nbeats_basis.panel import Panel
 from nbeats_basis.training import MemberEarlyStopping, Training, make_optimizer
+from nbeats_basis.windows import Windows
 
 _PARTS = 4  # of the usual number of steps, the unit of the search
 _LONGEST = 12  # units, where the search ends
@@ -19,19 +21,23 @@ _AVERAGED = 3  # units of the least error of a lookback, to compare it by
 
 
 def train(
-    net: NBeats, panel: Panel, training: Training, val_size=0, callbacks: list | None = None, verbose="auto"
+    net: NBeats,
+    windows: Windows | IrregularWindows,
+    training: Training,
+    validate: bool = False,
+    callbacks: list | None = None,
+    verbose="auto",
 ) -> dict:
-    """Train one network on a panel; return its log.
+    """Train one network; return its log.
 
     Args:
         net: the network.
-        panel: the series.
+        windows: of `make_windows`.
         training: the settings.
-        val_size: steps or length of time held out at the end of each series. Defaults to 0.
+        validate: True to validate on what the windows hold out. Defaults to False.
         callbacks: Keras callbacks. Defaults to None.
         verbose: as Keras'. Defaults to "auto".
     """
-    windows = make_windows(panel, net, training, val_size)
     steps_per_epoch, steps_per_execution = training.plan(windows.num_windows)
     net.compile(
         make_optimizer(training, training.epochs * steps_per_epoch, callbacks),
@@ -43,7 +49,7 @@ def train(
         windows,
         epochs=training.epochs,
         steps_per_epoch=steps_per_epoch,
-        validation_data=windows.validation() if val_size else None,
+        validation_data=windows.validation() if validate else None,
         callbacks=callbacks,
         verbose=verbose,
     )
@@ -63,20 +69,20 @@ def search(plan: dict, panel: Panel, window: float, val_size=0, verbose="auto") 
         val_size: steps or length of time held out at the end of each series, 0 for the horizon. Defaults to 0.
         verbose: as Keras'. Defaults to "auto".
     """
-    training, holdout, lookbacks = plan["training"], val_size or plan["horizon"], np.ravel(plan["lookback"])
+    training, holdout, lookbacks = plan["training"], val_size or plan["horizon"], plan["lookback"]
     net = make_network(plan | {"members": len(lookbacks)}, panel, window)
     constant = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate)
     patience, record = keras.callbacks.EarlyStopping(patience=_PATIENCE), MemberEarlyStopping(_LONGEST)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)
         try:
-            per_epoch = training.plan(make_windows(panel, net, training, holdout).num_windows)[0]
-            unit = max(1, training.epochs * per_epoch // _PARTS)
+            windows = make_windows(panel, net, training, holdout)
+            unit = max(1, training.epochs * training.plan(windows.num_windows)[0] // _PARTS)
             longest = replace(training, steps=_LONGEST * unit, epochs=_LONGEST)
-            train(net, panel, longest, holdout, [constant, patience, record], verbose)
+            train(net, windows, longest, True, [constant, patience, record], verbose)
         except DataError:
             return plan
     least = np.sort(record.losses_, axis=0)[:_AVERAGED].mean(axis=0)
     kept = np.sort(np.argsort(least, kind="stable")[: -(-len(lookbacks) // 2)])
     steps = unit * (1 + int(np.nanargmin(record.losses_[:, kept].mean(axis=1))))
-    return plan | {"lookback": lookbacks[kept].tolist(), "training": replace(training, steps=steps)}
+    return plan | {"lookback": [lookbacks[k] for k in kept], "training": replace(training, steps=steps)}

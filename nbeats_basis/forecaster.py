@@ -10,10 +10,10 @@ import pandas as pd
 import tensorflow as tf
 
 from nbeats_basis import persistence
-from nbeats_basis.assembly import longest, make_network, resolve
+from nbeats_basis.assembly import make_network, make_windows, resolve
 from nbeats_basis.calendars import check_freq
 from nbeats_basis.durations import one
-from nbeats_basis.ensemble import Ensemble
+from nbeats_basis.ensemble import as_one
 from nbeats_basis.fitted import Fitted
 from nbeats_basis.fitting import search, train
 from nbeats_basis.heads import Head
@@ -149,7 +149,7 @@ class Forecaster(Fitted):
         if self.freq == "infer" and verbose:
             print(f"freq inferred: {panel.calendar.freq!r}")
         plans = [resolve(each, panel) for each in plan(self.get_params(), panel)]
-        window = max(longest(each["lookback"]) for each in plans)
+        window = max(max(each["lookback"]) for each in plans)
         nets, history = [], {}
         with (strategy or tf.distribute.get_strategy()).scope():
             for number, each in enumerate(plans):
@@ -160,12 +160,12 @@ class Forecaster(Fitted):
                     print(
                         f"network {number + 1} of {len(plans)}: {net.members} members of {net.component_names}"
                     )
-                log = train(net, panel, each["training"], val_size, callbacks, verbose)
+                windows = make_windows(panel, net, each["training"], val_size)
+                log = train(net, windows, each["training"], bool(val_size), callbacks, verbose)
                 prefix = f"network{number}." if len(plans) > 1 else ""
                 history |= {prefix + key: values for key, values in log.items()}
                 nets.append(net)
-        network = nets[0] if len(nets) == 1 else Ensemble(nets)
-        self._set_fitted(network, panel, history, panel.spacing(), plans[0]["training"].max_points)
+        self._set_fitted(as_one(nets), panel, history, panel.spacing(), plans[0]["training"].max_points)
         return self
 
     def save(self, path: str) -> None:

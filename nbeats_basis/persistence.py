@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from nbeats_basis._version import __version__
-from nbeats_basis.ensemble import Ensemble
+from nbeats_basis.ensemble import as_one
 from nbeats_basis.model import NBeats
 from nbeats_basis.network import Network
 from nbeats_basis.panel import Columns
@@ -77,8 +77,7 @@ def read(folder: Path) -> tuple[dict, Network, pd.DataFrame, Columns]:
         ValueError: the folder was written by a version of another form.
     """
     settings, history, columns = read_history(folder)
-    nets = [NBeats.from_config(config) for config in settings["networks"]]
-    net = nets[0] if len(nets) == 1 else Ensemble(nets)
+    net = as_one([NBeats.from_config(config) for config in settings["networks"]])
     net.load_weights(folder / "network.weights.h5")
     return settings, net, history, columns
 
