@@ -3,13 +3,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-slow lint clean
 
 demo: .venv/demo.stamp
 	$(BIN)/python examples/01_demo.py --output demo_output
 
 test: .venv/test.stamp
 	$(BIN)/python -m pytest --numprocesses 2
+
+test-slow: .venv/test.stamp
+	$(BIN)/python -m pytest -m slow
 
 lint: .venv/test.stamp
 	$(BIN)/ruff check .
