@@ -3,8 +3,6 @@
 import warnings
 from collections.abc import Sequence
 
-import numpy as np
-
 from nbeats_basis.calendars import length, season_length
 from nbeats_basis.checks import DataWarning
 from nbeats_basis.heads import Head, StudentT
@@ -16,17 +14,15 @@ from nbeats_basis.windows import Windows
 
 _EMPTIED = 1 / 64  # share of training windows whose history is hidden
 _RELATIVE = 0.1  # typical spread over typical level above which changes are seen relative to the level
-_FEW = 0.01  # share of zeros below which percentages of a panel make sense
 
 
 def default_head(panel: Panel) -> StudentT:
-    """Return a head of percentage errors for sizes on a calendar (none negative, few zero), of likelihood for all others.
+    """Return a head of errors relative to the change on a calendar, of likelihood alone at irregular times.
 
     Args:
         panel: the series.
     """
-    sizes = np.all(panel.values >= 0) and np.mean(panel.values == 0) <= _FEW
-    return StudentT("mape" if sizes and panel.calendar.freq is not None else "likelihood")
+    return StudentT("change" if panel.calendar.freq is not None else "likelihood")
 
 
 def default_scaling(panel: Panel, head: Head) -> str:

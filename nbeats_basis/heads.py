@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from nbeats_basis.checks import check_choice, check_int
 
-POINT_LOSSES = ("mae", "mse", "smape", "mape", "mase")
-LOCATIONS = ("likelihood", "mae", "mse", "smape", "mape")
+POINT_LOSSES = ("mae", "mse", "smape", "mape", "mase", "change")
+LOCATIONS = ("likelihood", "mae", "mse", "smape", "mape", "change")
 
 
 class Head:
@@ -54,8 +54,9 @@ class Point(Head):
     """A point forecast; members combine by their median.
 
     Args:
-        loss: "mae", "mse", "smape", "mape" or "mase", or a list of these that the members take in turn.
-            Defaults to "mae".
+        loss: "mae", "mse", "smape", "mape", "mase" or "change", or a list of these that the members take in turn; "change"
+            counts errors relative to how far the window's targets are from its last value, so that what no history
+            foretells does not rule what is learned. Defaults to "mae".
         season_length: m, steps in a season, for the scale of "mase", at least 1. Defaults to 1.
 
     Raises:
@@ -93,7 +94,7 @@ class Distribution(Head):
     Where one error measure matters, let it train the location, and likelihood the spread about it.
 
     Args:
-        location: what trains the location: "likelihood", as all else, or an error, "mae", "mse", "smape" or "mape".
+        location: what trains the location: "likelihood", as all else, or an error, "mae", "mse", "smape", "mape" or "change".
             Defaults to "likelihood".
 
     Raises:

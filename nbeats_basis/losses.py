@@ -4,6 +4,8 @@ import tensorflow as tf
 
 from nbeats_basis.heads import Head
 
+_STEADY = 0.5  # network units, the size of windows that do not change
+
 
 def member_losses(head: Head, params, targets, weights, window: dict):
     """Return the mean loss of each member, `(M,)`.
@@ -28,8 +30,9 @@ def member_losses(head: Head, params, targets, weights, window: dict):
             continue
         take = (lambda x: x) if len(ks) == members else (lambda x, ks=ks: tf.gather(x, ks))
         part = {key: take(value) for key, value in window.items()}
-        errors, extra = _POINT[name](take(params[..., 0]), take(targets), part, head.season_length)
-        parts.append(_mean(errors, take(weights) * extra))
+        counted = take(weights)
+        errors, extra = _POINT[name](take(params[..., 0]), take(targets), counted, part, head.season_length)
+        parts.append(_mean(errors, counted * extra))
         order += ks
     joined = tf.concat(parts, axis=0)
     return (
@@ -43,11 +46,8 @@ def _distribution_losses(head, params, targets, weights, window):
         return _mean(-head.log_prob(params, targets), weights)
     location = params[..., 0]
     counted = weights
-    if head.location in (
-        "smape",
-        "mape",
-    ):  # weighted by 1 / size, in network units, not to vanish beside a likelihood
-        size = _SIZE[head.location](location, targets, window)
+    if head.location in _SIZE:  # weighted by 1 / size, in network units, not to vanish beside a likelihood
+        size = _SIZE[head.location](location, targets, weights, window)
         counted = weights * tf.math.divide_no_nan(tf.ones_like(size), size)
     errors = (targets - location) ** 2 if head.location == "mse" else tf.abs(targets - location)
     held = tf.concat([tf.stop_gradient(params[..., :1]), params[..., 1:]], axis=-1)
@@ -59,36 +59,46 @@ def _mean(errors, weights):
     return tf.math.divide_no_nan(total, tf.reduce_sum(weights, axis=(1, 2)))
 
 
-def _mae(forecast, target, window, season):
+def _mae(forecast, target, weights, window, season):
     return tf.abs(target - forecast), 1.0
 
 
-def _mse(forecast, target, window, season):
+def _mse(forecast, target, weights, window, season):
     return (target - forecast) ** 2, 1.0
 
 
-def _smape_size(forecast, target, window):
+def _smape_size(forecast, target, weights, window):
     level = window["level"][..., None]
     return tf.stop_gradient(tf.abs(target + level) + tf.abs(forecast + level))
 
 
-def _mape_size(forecast, target, window):
+def _mape_size(forecast, target, weights, window):
     return tf.abs(target + window["level"][..., None])
 
 
-def _smape(forecast, target, window, season):
+def _change_size(forecast, target, weights, window):
+    moved = tf.reduce_sum(tf.abs(target) * weights, axis=-1, keepdims=True)
+    return _STEADY + tf.math.divide_no_nan(moved, tf.reduce_sum(weights, axis=-1, keepdims=True))
+
+
+def _smape(forecast, target, weights, window, season):
     """200 |y - f| / (|y| + |f|); the gradient stops in the denominator (Oreshkin et al. 2020, section 5.2)."""
-    size = _smape_size(forecast, target, window)
+    size = _smape_size(forecast, target, weights, window)
     return 200 * tf.math.divide_no_nan(tf.abs(target - forecast), size), 1.0
 
 
-def _mape(forecast, target, window, season):
+def _mape(forecast, target, weights, window, season):
     """100 |y - f| / |y|; targets of zero do not count."""
-    size = _mape_size(forecast, target, window)
+    size = _mape_size(forecast, target, weights, window)
     return 100 * tf.math.divide_no_nan(tf.abs(target - forecast), size), tf.cast(size > 0, "float32")
 
 
-def _mase(forecast, target, window, season):
+def _change(forecast, target, weights, window, season):
+    """|y - f| over half the window's scale and the mean change, |y - shift|, over the horizon."""
+    return tf.abs(target - forecast) / _change_size(forecast, target, weights, window), 1.0
+
+
+def _mase(forecast, target, weights, window, season):
     """|y - f| over the window's mean seasonal naive error; windows without one do not count."""
     values, observed = window["values"], window["observed"]
     pairs = observed[..., season:] * observed[..., :-season]
@@ -97,5 +107,5 @@ def _mase(forecast, target, window, season):
     return tf.math.divide_no_nan(tf.abs(target - forecast), naive), tf.cast(naive > 1e-3, "float32")
 
 
-_POINT = {"mae": _mae, "mse": _mse, "smape": _smape, "mape": _mape, "mase": _mase}
-_SIZE = {"smape": _smape_size, "mape": _mape_size}
+_POINT = {"mae": _mae, "mse": _mse, "smape": _smape, "mape": _mape, "mase": _mase, "change": _change}
+_SIZE = {"smape": _smape_size, "mape": _mape_size, "change": _change_size}

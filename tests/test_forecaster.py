@@ -45,15 +45,15 @@ def test_forecasts_fit_the_evaluation_tools_of_the_field(fitted, panel):
 
 
 @pytest.fixture(scope="module")
-def by_likelihood(panel):
-    """A forecaster whose head knows no percentages."""
-    return quick_forecaster(head=nb.heads.StudentT()).fit(panel, verbose=0)
+def varied(panel):
+    """Forecasters of all defaults but the size: of the panel, and of one that varies by more than its level."""
+    return {power: quick_forecaster().fit(panel.assign(y=panel.y**power), verbose=0) for power in (1, 3)}
 
 
 @pytest.fixture(scope="module")
 def by_percentages(panel):
-    """A forecaster of sizes that vary much: all defaults."""
-    return quick_forecaster().fit(panel.assign(y=panel.y**3), verbose=0)
+    """A forecaster of sizes that vary much, by a head of percentages."""
+    return quick_forecaster(head=nb.heads.StudentT("mape")).fit(panel.assign(y=panel.y**3), verbose=0)
 
 
 def check_units(forecaster, panel, c, d):
@@ -69,9 +69,18 @@ def check_units(forecaster, panel, c, d):
 
 
 @PROPERTY
-@given(c=st.floats(1e-5, 1e5), d=st.floats(-1e5, 1e5))
-def test_forecasts_follow_any_change_of_units(by_likelihood, panel, c, d):
-    check_units(by_likelihood, panel, c, d)
+@given(c=st.floats(1e-5, 1e5), d=st.floats(-1e5, 1e5), power=st.sampled_from([1, 3]))
+def test_forecasts_follow_any_change_of_units(varied, panel, c, d, power):
+    check_units(varied[power], panel.assign(y=panel.y**power), c, d)
+
+
+@pytest.mark.parametrize(("c", "d"), [(1e-5, 0.0), (1e5, -1e5), (1.0, 1e5)])
+def test_training_follows_any_change_of_units(varied, panel, c, d):
+    """In other units the same network is learned, of sizes that vary by more than their level as of others."""
+    panel = panel.assign(y=panel.y**3)
+    changed = quick_forecaster().fit(panel.assign(y=c * panel.y + d), verbose=0).predict(level=[80])
+    for column, values in varied[3].predict(level=[80]).iloc[:, 2:].items():
+        np.testing.assert_allclose((changed[column] - d) / c, values, rtol=1e-3, atol=1e-3 * panel.y.std())
 
 
 @PROPERTY
@@ -373,12 +382,9 @@ def test_saved_model_needs_tensorflow_alone(panel, tmp_path, head):
     np.testing.assert_allclose(out["quantile_levels"], [0.025, 0.1, 0.9, 0.975] if level else [])
 
 
-def test_the_default_head_counts_relative_errors_of_sizes_only(panel):
-    positive = panel.assign(y=panel.y - panel.y.min() + 1)
-    sparse = positive.assign(y=positive.y.where(positive.index % 20 > 0, 0.0))
-    for frame, location in (
-        (sparse, "likelihood"),
-        (positive, "mape"),
-        (panel.assign(y=panel.y - panel.y.mean()), "likelihood"),
-    ):
-        assert quick_forecaster().fit(frame, verbose=0).model.head == nb.heads.StudentT(location)
+def test_the_default_head_suits_sizes_zeros_and_negative_values(panel):
+    sparse = panel.assign(y=panel.y.where(panel.index % 20 > 0, 0.0))
+    for frame in (panel, sparse, panel.assign(y=panel.y - panel.y.mean())):
+        model = quick_forecaster().fit(frame, verbose=0).model
+        assert (model.head, model.scaling) == (nb.heads.StudentT("change"), "std")
+

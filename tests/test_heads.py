@@ -65,6 +65,7 @@ def test_point_losses_match_their_formulas(rng):
     }
     weights = np.array([[[1, 1, 0], [1, 1, 1]]], "float32")
     error = np.abs(y - f)
+    moved = (np.abs(y - shift) * weights).sum(axis=-1, keepdims=True) / weights.sum(axis=-1, keepdims=True)
     naive = np.abs(values[..., 4:] - values[..., :-4]).mean(axis=-1, keepdims=True)
     expected = {
         "mae": error / scale,
@@ -72,6 +73,7 @@ def test_point_losses_match_their_formulas(rng):
         "smape": 200 * error / (y + f),
         "mape": 100 * error / y,
         "mase": error / naive,
+        "change": error / (scale / 2 + moved),
     }
     params = tf.constant(((f - shift) / scale)[..., None], "float32")
     targets = tf.constant((y - shift) / scale, "float32")
@@ -103,7 +105,7 @@ def test_an_unknown_loss_is_refused():
         nb.heads.Point("huber")
 
 
-@pytest.mark.parametrize("location", ["mae", "smape", "mape"])
+@pytest.mark.parametrize("location", ["mae", "smape", "mape", "change"])
 def test_the_location_learns_from_its_own_loss_and_the_spread_from_likelihood(location):
     rng = np.random.default_rng(3)
     params = tf.constant(rng.normal(size=(2, 3, 4, 3)), "float32")
