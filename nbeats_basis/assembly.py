@@ -17,12 +17,12 @@ _RELATIVE = 0.1  # typical spread over typical level above which changes are see
 
 
 def default_head(panel: Panel) -> StudentT:
-    """Return a head of errors relative to the change on a calendar, of likelihood alone at irregular times.
+    """Return a head of errors relative to the height above each window's lowest value on a calendar, of likelihood alone at irregular times.
 
     Args:
         panel: the series.
     """
-    return StudentT("change" if panel.calendar.freq is not None else "likelihood")
+    return StudentT("height" if panel.calendar.freq is not None else "likelihood")
 
 
 def default_scaling(panel: Panel, head: Head) -> str:

@@ -40,7 +40,7 @@ class Forecaster(Fitted):
             stamps or numbers. Defaults to "infer".
         stacks: list of stacks, taken as a description; None for trend and seasonality, at irregular times for trend and
             splines. Defaults to None.
-        head: what the network forecasts; None for `heads.StudentT("change")` on a calendar and `heads.StudentT()` at irregular
+        head: what the network forecasts; None for `heads.StudentT("height")` on a calendar and `heads.StudentT()` at irregular
             times. Defaults to None.
         members: networks of each kind in the ensemble, or "auto", 4, or what the preset says. Defaults to "auto".
         training: a `Training`; None for its defaults. Defaults to None.

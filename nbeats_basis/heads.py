@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from nbeats_basis.checks import check_choice, check_int
 
-POINT_LOSSES = ("mae", "mse", "smape", "mape", "mase", "change")
-LOCATIONS = ("likelihood", "mae", "mse", "smape", "mape", "change")
+POINT_LOSSES = ("mae", "mse", "smape", "mape", "mase", "change", "height")
+LOCATIONS = ("likelihood", "mae", "mse", "smape", "mape", "change", "height")
 
 
 class Head:
@@ -54,9 +54,10 @@ class Point(Head):
     """A point forecast; members combine by their median.
 
     Args:
-        loss: "mae", "mse", "smape", "mape", "mase" or "change", or a list of these that the members take in turn; "change"
-            counts errors relative to how far the window's targets are from its last value, so that what no history
-            foretells does not rule what is learned. Defaults to "mae".
+        loss: "mae", "mse", "smape", "mape", "mase", "change" or "height", or a list of these that the members take in turn;
+            "change" counts errors relative to how far the window's targets are from its last value, so that what no
+            history foretells does not rule what is learned; "height" relative to how far each is above the lowest value
+            of the window, past and future, percentages of what varies. Defaults to "mae".
         season_length: m, steps in a season, for the scale of "mase", at least 1. Defaults to 1.
 
     Raises:
@@ -94,8 +95,8 @@ class Distribution(Head):
     Where one error measure matters, let it train the location, and likelihood the spread about it.
 
     Args:
-        location: what trains the location: "likelihood", as all else, or an error, "mae", "mse", "smape", "mape" or "change".
-            Defaults to "likelihood".
+        location: what trains the location: "likelihood", as all else, or an error of `Point`: "mae", "mse", "smape", "mape", "change"
+            or "height". Defaults to "likelihood".
 
     Raises:
         ValueError: an unknown `location`.

@@ -1,10 +1,11 @@
 """Training losses of one member each: log likelihood for distributions, the competitions' errors for points."""
 
+import numpy as np
 import tensorflow as tf
 
 from nbeats_basis.heads import Head
 
-_STEADY = 0.5  # network units, the size of windows that do not change
+_STEADY = 0.5  # network units, the size of values that do not change, or are a window's lowest
 
 
 def member_losses(head: Head, params, targets, weights, window: dict):
@@ -76,6 +77,14 @@ def _mape_size(forecast, target, weights, window):
     return tf.abs(target + window["level"][..., None])
 
 
+def _height_size(forecast, target, weights, window):
+    lowest = tf.minimum(
+        tf.reduce_min(tf.where(window["observed"] > 0, window["values"], np.inf), axis=-1, keepdims=True),
+        tf.reduce_min(tf.where(weights > 0, target, np.inf), axis=-1, keepdims=True),
+    )
+    return _STEADY + tf.where(weights > 0, target - lowest, 0)
+
+
 def _change_size(forecast, target, weights, window):
     moved = tf.reduce_sum(tf.abs(target) * weights, axis=-1, keepdims=True)
     return _STEADY + tf.math.divide_no_nan(moved, tf.reduce_sum(weights, axis=-1, keepdims=True))
@@ -98,6 +107,11 @@ def _change(forecast, target, weights, window, season):
     return tf.abs(target - forecast) / _change_size(forecast, target, weights, window), 1.0
 
 
+def _height(forecast, target, weights, window, season):
+    """|y - f| over half the window's scale and y - the lowest value of its history and horizon."""
+    return tf.abs(target - forecast) / _height_size(forecast, target, weights, window), 1.0
+
+
 def _mase(forecast, target, weights, window, season):
     """|y - f| over the window's mean seasonal naive error; windows without one do not count."""
     values, observed = window["values"], window["observed"]
@@ -107,5 +121,13 @@ def _mase(forecast, target, weights, window, season):
     return tf.math.divide_no_nan(tf.abs(target - forecast), naive), tf.cast(naive > 1e-3, "float32")
 
 
-_POINT = {"mae": _mae, "mse": _mse, "smape": _smape, "mape": _mape, "mase": _mase, "change": _change}
-_SIZE = {"smape": _smape_size, "mape": _mape_size, "change": _change_size}
+_POINT = {
+    "mae": _mae,
+    "mse": _mse,
+    "smape": _smape,
+    "mape": _mape,
+    "mase": _mase,
+    "change": _change,
+    "height": _height,
+}
+_SIZE = {"smape": _smape_size, "mape": _mape_size, "change": _change_size, "height": _height_size}

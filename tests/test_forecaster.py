@@ -386,5 +386,4 @@ def test_the_default_head_suits_sizes_zeros_and_negative_values(panel):
     sparse = panel.assign(y=panel.y.where(panel.index % 20 > 0, 0.0))
     for frame in (panel, sparse, panel.assign(y=panel.y - panel.y.mean())):
         model = quick_forecaster().fit(frame, verbose=0).model
-        assert (model.head, model.scaling) == (nb.heads.StudentT("change"), "std")
-
+        assert (model.head, model.scaling) == (nb.heads.StudentT("height"), "std")

@@ -66,6 +66,7 @@ def test_point_losses_match_their_formulas(rng):
     weights = np.array([[[1, 1, 0], [1, 1, 1]]], "float32")
     error = np.abs(y - f)
     moved = (np.abs(y - shift) * weights).sum(axis=-1, keepdims=True) / weights.sum(axis=-1, keepdims=True)
+    lowest = np.minimum(values.min(axis=-1), np.where(weights > 0, y, np.inf).min(axis=-1))[..., None]
     naive = np.abs(values[..., 4:] - values[..., :-4]).mean(axis=-1, keepdims=True)
     expected = {
         "mae": error / scale,
@@ -74,6 +75,7 @@ def test_point_losses_match_their_formulas(rng):
         "mape": 100 * error / y,
         "mase": error / naive,
         "change": error / (scale / 2 + moved),
+        "height": error / (scale / 2 + y - lowest),
     }
     params = tf.constant(((f - shift) / scale)[..., None], "float32")
     targets = tf.constant((y - shift) / scale, "float32")
@@ -105,12 +107,19 @@ def test_an_unknown_loss_is_refused():
         nb.heads.Point("huber")
 
 
-@pytest.mark.parametrize("location", ["mae", "smape", "mape", "change"])
+@pytest.mark.parametrize("location", ["mae", "smape", "mape", "change", "height"])
 def test_the_location_learns_from_its_own_loss_and_the_spread_from_likelihood(location):
     rng = np.random.default_rng(3)
     params = tf.constant(rng.normal(size=(2, 3, 4, 3)), "float32")
     y = tf.constant(rng.normal(size=(2, 3, 4)), "float32")
-    weights, window = tf.ones_like(y), {"level": tf.fill((2, 3), 5.0)}
+    weights, window = (
+        tf.ones_like(y),
+        {
+            "level": tf.fill((2, 3), 5.0),
+            "values": tf.constant(rng.normal(size=(2, 3, 6)), "float32"),
+            "observed": tf.ones((2, 3, 6)),
+        },
+    )
 
     def gradient(head):
         with tf.GradientTape() as tape:
