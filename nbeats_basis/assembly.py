@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from nbeats_basis.calendars import length, season_length
 from nbeats_basis.checks import DataWarning
-from nbeats_basis.heads import Head, StudentT
+from nbeats_basis.heads import Head
 from nbeats_basis.model import NBeats
 from nbeats_basis.observations import IrregularWindows
 from nbeats_basis.panel import Panel
@@ -14,15 +14,6 @@ from nbeats_basis.windows import Windows
 
 _EMPTIED = 1 / 64  # share of training windows whose history is hidden
 _RELATIVE = 0.1  # typical spread over typical level above which changes are seen relative to the level
-
-
-def default_head(panel: Panel) -> StudentT:
-    """Return a head of errors relative to the height above each window's lowest value on a calendar, of likelihood alone at irregular times.
-
-    Args:
-        panel: the series.
-    """
-    return StudentT("height" if panel.calendar.freq is not None else "likelihood")
 
 
 def default_scaling(panel: Panel, head: Head) -> str:
@@ -43,7 +34,7 @@ def resolve(params: dict, panel: Panel) -> dict:
         params: of `presets.plan`.
         panel: the series.
     """
-    calendar, head = panel.calendar, params["head"] or default_head(panel)
+    calendar, head = panel.calendar, params["head"]
     season, irregular = season_length(calendar.freq), calendar.freq is None
     horizon = length("horizon", params["horizon"], calendar)
     given = params["lookback"]
@@ -58,9 +49,7 @@ def resolve(params: dict, panel: Panel) -> dict:
     return params | {
         "horizon": horizon,
         "lookback": lookbacks,
-        "head": head,
         "scaling": params["scaling"] or default_scaling(panel, head),
-        "training": params["training"] or Training(),
     }
 
 

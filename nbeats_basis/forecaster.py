@@ -15,7 +15,7 @@ from nbeats_basis.calendars import check_freq
 from nbeats_basis.durations import one
 from nbeats_basis.ensemble import as_one
 from nbeats_basis.fitted import Fitted
-from nbeats_basis.fitting import search, train
+from nbeats_basis.fitting import train
 from nbeats_basis.heads import Head
 from nbeats_basis.panel import Columns, Panel
 from nbeats_basis.presets import plan
@@ -40,18 +40,19 @@ class Forecaster(Fitted):
             stamps or numbers. Defaults to "infer".
         stacks: list of stacks, taken as a description; None for trend and seasonality, at irregular times for trend and
             splines. Defaults to None.
-        head: what the network forecasts; None for `heads.StudentT("height")` on a calendar and `heads.StudentT()` at irregular
-            times. Defaults to None.
-        members: networks of each kind in the ensemble, or "auto", 4, or what the preset says. Defaults to "auto".
+        head: what the network forecasts; None for `heads.StudentT("height")` on a calendar, `heads.StudentT()` at irregular
+            times, or what the preset says. Defaults to None.
+        members: networks of each kind in the ensemble, or "auto", 4 and up to 12 where training is short, or what the preset says.
+            Defaults to "auto".
         training: a `Training`; None for its defaults. Defaults to None.
         scaling: "std", "level", "panel" or "none", see `NBeats`; None for "level" with a head that learns from percentages where
             the typical standard deviation is at least a tenth of the typical value, and "std" elsewhere. Defaults to None.
         seed: equal seeds give equal forecasts on one machine. Defaults to 0.
         time_unit: unit of numbers that stand for irregular times of stamps, and of slopes: "W", "D", "h", "min", "s",
             "ms", "us" or "ns". Defaults to "D".
-        preset: "best" for an ensemble of several kinds of networks, whose steps and lookbacks, of 1 to 6 horizons, a validation on the
-            last horizon of the training part chooses; "fast" for a small one without; arguments given count for all their
-            networks. Defaults to None, one kind of 4 members.
+        preset: "best" for an ensemble of 24 networks of two kinds that train four times as long, "fast" for six that train twice as
+            long; both have `heads.StudentT("change")` on a calendar and short lookbacks among theirs. Arguments given
+            count for all their networks. Defaults to None, one kind.
 
     Attributes:
         model: the `keras.Model`.
@@ -153,8 +154,6 @@ class Forecaster(Fitted):
         nets, history = [], {}
         with (strategy or tf.distribute.get_strategy()).scope():
             for number, each in enumerate(plans):
-                if each["searched"]:
-                    each = search(each, panel, window, val_size, verbose)
                 net = make_network(each, panel, window)
                 if verbose and len(plans) > 1:
                     print(

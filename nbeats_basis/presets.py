@@ -1,13 +1,21 @@
 """Which networks a forecaster trains: one kind by default, several kinds side by side for a preset."""
 
+from dataclasses import replace
+
+import numpy as np
+
 from nbeats_basis.calendars import season_length
 from nbeats_basis.checks import check_choice, check_int
+from nbeats_basis.heads import StudentT
 from nbeats_basis.panel import Panel
 from nbeats_basis.stacks import Generic, Seasonality, Stack, Trend
+from nbeats_basis.training import Training
 
 PRESETS = ("best", "fast")
 _LOOKBACKS = {None: (2, 3, 4, 5), "fast": (1, 2, 3), "best": (1, 1.5, 2, 3, 4, 6)}  # in horizons
-_MEMBERS = {None: 4, "fast": 3, "best": 12}  # of each network
+_MEMBERS = {"fast": 3, "best": 12}  # of each network
+_LONGER = {"fast": 2, "best": 4}  # times the usual steps
+_FEWEST, _MOST, _AFFORDED = 4, 12, 1200  # members of the default network, and of them times steps
 _UNITS = 128
 
 
@@ -21,8 +29,8 @@ def plan(params: dict, panel: Panel) -> list[dict]:
         panel: the series.
 
     Returns:
-        list of dicts of the arguments but `preset`; `multiples`, the lookbacks in horizons where none is given; and `searched`,
-        whether validation shall choose steps and lookbacks.
+        list of dicts of the arguments but `preset`, head, members and training filled in; and `multiples`, the lookbacks in
+        horizons where none is given.
 
     Raises:
         ValueError: an unknown preset, or members that are neither "auto" nor an integer of at least 1.
@@ -31,14 +39,40 @@ def plan(params: dict, panel: Panel) -> list[dict]:
     preset, members = params.pop("preset"), params["members"]
     if preset is not None:
         check_choice("preset", preset, PRESETS)
-    members = _MEMBERS[preset] if members == "auto" else check_int("members", members)
+    training = params["training"] or Training()
+    if preset and not params["training"]:
+        training = replace(training, steps=_LONGER[preset] * _steps(training, panel))
+    if members == "auto":
+        members = _MEMBERS[preset] if preset else _default_members(training, panel)
+    members = check_int("members", members)
     kinds = [params["stacks"]] if params["stacks"] is not None else _kinds(preset, panel)
-    searched = preset == "best" and params["training"] is None
-    shared = {"members": members, "multiples": _LOOKBACKS[preset], "searched": searched}
+    shared = {
+        "head": params["head"] or _head(preset, panel),
+        "members": members,
+        "multiples": _LOOKBACKS[preset],
+        "training": training,
+    }
     return [
         params | shared | {"stacks": stacks, "seed": params["seed"] + number * members}
         for number, stacks in enumerate(kinds)
     ]
+
+
+def _steps(training: Training, panel: Panel) -> int:
+    return training.epochs * training.plan(len(panel.values))[0]
+
+
+def _default_members(training: Training, panel: Panel) -> int:
+    """Return more members where they train for few steps, so that forecasts of small panels depend less on the seed."""
+    affordable = _AFFORDED // _steps(training, panel)
+    return int(np.clip(affordable // _FEWEST * _FEWEST, _FEWEST, _MOST))
+
+
+def _head(preset: str | None, panel: Panel) -> StudentT:
+    """Return a head of likelihood alone at irregular times, of errors relative to heights or changes on a calendar."""
+    if panel.calendar.freq is None:
+        return StudentT()
+    return StudentT("change" if preset else "height")
 
 
 def _kinds(preset: str | None, panel: Panel) -> list[list[Stack]]:
@@ -46,6 +80,9 @@ def _kinds(preset: str | None, panel: Panel) -> list[list[Stack]]:
     season = season_length(panel.calendar.freq)
     if panel.calendar.freq is None:
         return [[Trend(units=_UNITS, coefficients="combined"), Generic(units=_UNITS)]]
-    interpretable = [Trend(units=_UNITS), Seasonality([season] if season > 1 else None, units=_UNITS)]
+    if season > 1:
+        interpretable = [Trend(units=_UNITS), Seasonality([season], units=_UNITS)]
+    else:
+        interpretable = [Trend(num_blocks=1, units=_UNITS), Generic(units=_UNITS)]
     generic = [Generic(units=_UNITS) for _ in range(3)]
     return [interpretable] if preset is None else [interpretable, generic]

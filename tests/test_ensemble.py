@@ -1,13 +1,10 @@
 """Networks of several kinds as one forecast, presets, and each member's own best weights."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import tensorflow as tf
 
 import nbeats_basis as nb
-from nbeats_basis.assembly import resolve
-from nbeats_basis.fitting import search
 from nbeats_basis.panel import Columns, Panel
 from nbeats_basis.presets import plan
 from nbeats_basis.windows import Windows
@@ -78,7 +75,7 @@ def test_networks_that_do_not_fit_together_are_refused(other):
 
 def test_a_preset_trains_several_kinds_with_members_of_their_own(fast):
     kinds = [net.component_names for net in fast.model.nets]
-    assert kinds == [["trend", "seasonality"], ["generic", "generic_2", "generic_3"]]
+    assert kinds == [["trend", "generic"], ["generic", "generic_2", "generic_3"]]
     seeds = [seed for net in fast.model.nets for seed in net.member_seeds]
     assert len(set(seeds)) == fast.model.members == 6
     assert set(fast.history_) == {"network0.loss", "network1.loss"}
@@ -158,26 +155,18 @@ def test_members_that_get_no_better_stop_training():
         net.fit(windows, steps_per_epoch=1, callbacks=[nb.MemberEarlyStopping()], verbose=0)
 
 
-def searched(panel, lookback, horizon):
-    arguments = nb.Forecaster(horizon, lookback, 1, [nb.Trend(units=16), nb.Generic(units=16)]).get_params()
-    before = resolve(plan({**arguments, "preset": "fast"}, panel)[0], panel)
-    return before, search(before, panel, max(lookback), verbose=0)
+@pytest.mark.parametrize(("preset", "longer", "members"), [(None, None, 12), ("fast", 2, 3), ("best", 4, 12)])
+def test_a_preset_trains_longer_for_errors_relative_to_the_change(preset, longer, members):
+    panel = Panel.from_frame(panel_frame(), Columns(), 1)
+    networks = plan(nb.Forecaster(6, preset=preset).get_params(), panel)
+    assert len(networks) == (2 if preset else 1)
+    for each in networks:
+        assert each["training"].steps == (longer and longer * 50) and each["members"] == members
+        assert each["head"] == nb.heads.StudentT("change" if preset else "height")
 
 
-def test_the_search_keeps_the_lookbacks_that_see_enough():
-    steps = np.arange(80)
-    frames = [
-        pd.DataFrame(
-            {"unique_id": i, "ds": steps, "y": np.random.default_rng(i).permuted(np.arange(8.0))[steps % 8]}
-        )
-        for i in range(30)
-    ]
-    before, after = searched(Panel.from_frame(pd.concat(frames), Columns(), 1), [2, 16, 3, 24], 8)
-    assert after["lookback"] == [16, 24]
-    assert before["training"].steps is None and after["training"].steps > 0
-
-
-def test_where_nothing_can_be_held_out_the_plan_stays():
-    frame = nb.synthetic.seasonal_panel(4, 5, seed=0)
-    before, after = searched(Panel.from_frame(frame, Columns(), 1), [2, 3], 6)
-    assert after is before
+def test_small_panels_have_more_members_and_large_ones_no_fewer_than_four():
+    frame = nb.synthetic.seasonal_panel(400, 60, seed=0)
+    for count, members in ((40, 12), (260, 8), (400, 4)):
+        panel = Panel.from_frame(frame[frame.unique_id.isin(frame.unique_id.unique()[:count])], Columns(), 1)
+        assert plan(nb.Forecaster(6).get_params(), panel)[0]["members"] == members
