@@ -38,8 +38,8 @@ class Forecaster(Fitted):
             what the preset says. Defaults to None.
         freq: "infer", an offset alias such as "MS", a positive integer for integer times, or None for irregular times,
             stamps or numbers. Defaults to "infer".
-        stacks: list of stacks, taken as a description; None for trend and seasonality, at irregular times for trend and
-            splines. Defaults to None.
+        stacks: list of stacks, taken as a description; None for trend and seasonality, or trend and a generic block where
+            no season is usual or times are irregular. Defaults to None.
         head: what the network forecasts; None for `heads.StudentT("height")` on a calendar, `heads.StudentT()` at irregular
             times, or what the preset says. Defaults to None.
         members: networks of each kind in the ensemble, or "auto", 4 and up to 12 where training is short, or what the preset says.
