@@ -27,9 +27,8 @@ import nbeats_basis as nb
 
 SEASONS = {"yearly": 1, "quarterly": 4, "monthly": 12, "other": 1}
 FREQUENCIES = {"yearly": "YS", "quarterly": "QS", "monthly": "MS", "other": 1}
-HEADS = {
-    "tourism": nb.heads.StudentT("mape")
-}  # of the presets: the measure of the panel; their own elsewhere
+# of the presets, the measure of the panel; their own elsewhere
+HEADS = {"tourism": nb.heads.StudentT("mape")}
 NAIVE = {"seasonal_naive": seasonal_naive, "naive2": naive2}
 PRESETS = ("default", "fast", "best")
 PEERS = ("nbeats", "nhits", "ets", "dot")

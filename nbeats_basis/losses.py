@@ -78,6 +78,7 @@ def _mape_size(forecast, target, weights, window):
 
 
 def _height_size(forecast, target, weights, window):
+    """Half the window's scale and y - the lowest value of its history and horizon."""
     lowest = tf.minimum(
         tf.reduce_min(tf.where(window["observed"] > 0, window["values"], np.inf), axis=-1, keepdims=True),
         tf.reduce_min(tf.where(weights > 0, target, np.inf), axis=-1, keepdims=True),
@@ -86,6 +87,7 @@ def _height_size(forecast, target, weights, window):
 
 
 def _change_size(forecast, target, weights, window):
+    """Half the window's scale and the mean change, |y - shift|, over the horizon."""
     moved = tf.reduce_sum(tf.abs(target) * weights, axis=-1, keepdims=True)
     return _STEADY + tf.math.divide_no_nan(moved, tf.reduce_sum(weights, axis=-1, keepdims=True))
 
@@ -96,20 +98,14 @@ def _smape(forecast, target, weights, window, season):
     return 200 * tf.math.divide_no_nan(tf.abs(target - forecast), size), 1.0
 
 
-def _mape(forecast, target, weights, window, season):
-    """100 |y - f| / |y|; targets of zero do not count."""
-    size = _mape_size(forecast, target, weights, window)
-    return 100 * tf.math.divide_no_nan(tf.abs(target - forecast), size), tf.cast(size > 0, "float32")
+def _relative(size, factor=1.0):
+    """Return the loss factor |y - f| / size; targets of no size do not count."""
 
+    def errors(forecast, target, weights, window, season):
+        sizes = size(forecast, target, weights, window)
+        return factor * tf.math.divide_no_nan(tf.abs(target - forecast), sizes), tf.cast(sizes > 0, "float32")
 
-def _change(forecast, target, weights, window, season):
-    """|y - f| over half the window's scale and the mean change, |y - shift|, over the horizon."""
-    return tf.abs(target - forecast) / _change_size(forecast, target, weights, window), 1.0
-
-
-def _height(forecast, target, weights, window, season):
-    """|y - f| over half the window's scale and y - the lowest value of its history and horizon."""
-    return tf.abs(target - forecast) / _height_size(forecast, target, weights, window), 1.0
+    return errors
 
 
 def _mase(forecast, target, weights, window, season):
@@ -121,13 +117,13 @@ def _mase(forecast, target, weights, window, season):
     return tf.math.divide_no_nan(tf.abs(target - forecast), naive), tf.cast(naive > 1e-3, "float32")
 
 
+_SIZE = {"smape": _smape_size, "mape": _mape_size, "change": _change_size, "height": _height_size}
 _POINT = {
     "mae": _mae,
     "mse": _mse,
     "smape": _smape,
-    "mape": _mape,
+    "mape": _relative(_mape_size, 100),
     "mase": _mase,
-    "change": _change,
-    "height": _height,
+    "change": _relative(_change_size),
+    "height": _relative(_height_size),
 }
-_SIZE = {"smape": _smape_size, "mape": _mape_size, "change": _change_size, "height": _height_size}

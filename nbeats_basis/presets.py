@@ -1,7 +1,5 @@
 """Which networks a forecaster trains: one kind by default, several kinds side by side for a preset."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from nbeats_basis.calendars import season_length
@@ -39,9 +37,7 @@ def plan(params: dict, panel: Panel) -> list[dict]:
     preset, members = params.pop("preset"), params["members"]
     if preset is not None:
         check_choice("preset", preset, PRESETS)
-    training = params["training"] or Training()
-    if preset and not params["training"]:
-        training = replace(training, steps=_LONGER[preset] * _steps(training, panel))
+    training = params["training"] or _training(preset, panel)
     if members == "auto":
         members = _MEMBERS[preset] if preset else _default_members(training, panel)
     members = check_int("members", members)
@@ -56,6 +52,11 @@ def plan(params: dict, panel: Panel) -> list[dict]:
         params | shared | {"stacks": stacks, "seed": params["seed"] + number * members}
         for number, stacks in enumerate(kinds)
     ]
+
+
+def _training(preset: str | None, panel: Panel) -> Training:
+    usual = Training()
+    return Training(steps=_LONGER[preset] * _steps(usual, panel)) if preset else usual
 
 
 def _steps(training: Training, panel: Panel) -> int:
