@@ -51,7 +51,8 @@ def normal_matrix(design, observed):
         gram = tf.matmul(observed, tf.reshape(pairs, (*pairs.shape[:2], terms * terms)))
         return tf.reshape(gram, (*_dims(gram)[:2], terms, terms))
     # transposed in the product: a transpose before the mask made TensorFlow 2.21's graphs read beyond small windows
-    return tf.matmul(design * observed[..., None], design, transpose_a=True)
+    seen = tf.linalg.matrix_transpose(design) * observed[..., None, :]
+    return tf.matmul(seen, seen, transpose_b=True)
 
 
 def floored(gram, precision):

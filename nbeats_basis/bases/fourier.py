@@ -85,7 +85,7 @@ class Fourier(Basis):
 
     def evaluate_from(self, times, order: int, origin):
         """Evaluate each period's first harmonic, the others by the sums of its angle; each derivative is a quarter turn."""
-        parts = []
+        terms = []
         for i, count in enumerate(self.harmonics):
             rate = self._rates(times.dtype)[..., i]
             turns = (times - self.origin) * rate
@@ -94,12 +94,12 @@ class Fourier(Basis):
                 turns += ops.cast(start - ops.floor(start), times.dtype)
             cos, sin = _multiples(2 * np.pi * (turns - ops.round(turns)), count)
             for _ in range(order % 4):
-                cos, sin = -sin, cos
+                cos, sin = [-s for s in sin], cos
             if order:
-                speeds = (2 * np.pi * rate[..., None, None] * np.arange(1, count + 1)[:, None]) ** order
-                cos, sin = cos * speeds, sin * speeds
-            parts += [cos, sin]
-        return ops.swapaxes(ops.concatenate(parts, axis=-2), -1, -2) if parts else times[..., None][..., :0]
+                speeds = [(2 * np.pi * k * rate) ** order for k in range(1, count + 1)]
+                cos, sin = ([x * v for x, v in zip(each, speeds, strict=True)] for each in (cos, sin))
+            terms += [*cos, *sin]
+        return ops.swapaxes(ops.stack(terms, axis=-2), -1, -2) if terms else times[..., None][..., :0]
 
     def oscillations(self) -> tuple:
         """Return all harmonics; none decays."""
@@ -138,11 +138,12 @@ class Fourier(Basis):
 
 
 def _multiples(angle, count: int):
-    """Return the cosines and the sines of 1, ..., `count` times an angle `(..., T)`, `(..., count, T)` each."""
-    cos, sin = ops.cos(angle)[..., None, :], ops.sin(angle)[..., None, :]
-    while cos.shape[-2] < count:  # twice as many: those of k + n from those of k and of n, the last
-        left = min(count - cos.shape[-2], cos.shape[-2])
-        c, s, last_c, last_s = cos[..., :left, :], sin[..., :left, :], cos[..., -1:, :], sin[..., -1:, :]
-        cos = ops.concatenate([cos, c * last_c - s * last_s], axis=-2)
-        sin = ops.concatenate([sin, s * last_c + c * last_s], axis=-2)
-    return cos[..., :count, :], sin[..., :count, :]
+    """Return the cosines and the sines of 1, ..., `count` times an angle `(..., T)`, a list of `(..., T)` each."""
+    if not count:
+        return [], []
+    cos, sin = [ops.cos(angle)], [ops.sin(angle)]
+    for k in range(1, count):  # that of k + 1 from those of its halves: errors grow with the logarithm
+        i, j = k // 2, (k - 1) // 2
+        cos.append(cos[i] * cos[j] - sin[i] * sin[j])
+        sin.append(sin[i] * cos[j] + cos[i] * sin[j])
+    return cos, sin
