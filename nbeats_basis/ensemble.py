@@ -8,7 +8,7 @@ import tensorflow as tf
 from nbeats_basis.model import NBeats
 from nbeats_basis.network import Network
 
-_OF_MEMBERS = ("params", "start", "shift", "scale")
+_OF_MEMBERS = ("params", "start", "shift", "scale", "share")
 
 
 @keras.saving.register_keras_serializable(package="nbeats_basis")
@@ -26,7 +26,7 @@ class Ensemble(Network):
 
     Returns:
         dict of `params` `(M, B, H, P)`, `components` `(M, B, C, H)`, `backcasts` `(M, B, C, L)`, `start`, `shift` and
-        `scale` `(M, B)`, as of `NBeats`, M counting the members of all networks.
+        `scale` `(M, B)`, and `share` `(M,)`, as of `NBeats`, M counting the members of all networks.
 
     Raises:
         ValueError: networks that cannot be combined.

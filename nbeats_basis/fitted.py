@@ -23,6 +23,7 @@ class Fitted:
     Attributes:
         model: the `keras.Model`.
         history_: dict of the training log, one value an epoch.
+        weights_: `(M,)`, how much each member counts in forecasts; they add up to 1.
         freq_: the calendar's frequency, None for irregular times.
         spacing_: median time between observations, 1 step on a calendar.
     """
@@ -175,6 +176,12 @@ class Fitted:
         """The network, a `keras.Model`."""
         self._check_fitted()
         return self._model
+
+    @property
+    def weights_(self) -> np.ndarray:
+        """How much each member counts in forecasts, `(M,)`, in the order of the networks; they add up to 1."""
+        shares = np.concatenate([net.shares.numpy() for net in self.model.networks()])
+        return shares / shares.sum()
 
     def export(self, path: str, level: Sequence[float] | None = None) -> None:
         """Write a TensorFlow SavedModel that takes raw values and needs TensorFlow alone; see `export.export`.

@@ -12,6 +12,7 @@ import tensorflow as tf
 from nbeats_basis import persistence
 from nbeats_basis.assembly import make_network, make_windows, resolve
 from nbeats_basis.calendars import check_freq
+from nbeats_basis.checks import check_choice
 from nbeats_basis.durations import one
 from nbeats_basis.ensemble import as_one
 from nbeats_basis.fitted import Fitted
@@ -21,6 +22,7 @@ from nbeats_basis.panel import Columns, Panel
 from nbeats_basis.presets import plan
 from nbeats_basis.stacks import Stack
 from nbeats_basis.training import Training
+from nbeats_basis.weighting import weigh
 
 # arguments that JSON holds as they are
 _PLAIN = ("horizon", "lookback", "freq", "members", "scaling", "seed", "time_unit", "preset")
@@ -38,8 +40,9 @@ class Forecaster(Fitted):
             what the preset says. Defaults to None.
         freq: "infer", an offset alias such as "MS", a positive integer for integer times, or None for irregular times,
             stamps or numbers. Defaults to "infer".
-        stacks: list of stacks, taken as a description; None for trend and seasonality, or trend and a generic block where
-            no season is usual or times are irregular. Defaults to None.
+        stacks: list of stacks, taken as a description, or a list of such lists, a kind of networks each, trained in turn; None for
+            trend and seasonality, or trend and a generic block where no season is usual or times are irregular. Defaults to
+            None.
         head: what the network forecasts; None for `heads.StudentT("height")` on a calendar, `heads.StudentT()` at irregular
             times, or what the preset says. Defaults to None.
         members: networks of each kind in the ensemble, or "auto", 4 and up to 12 where training is short, or what the preset says.
@@ -57,6 +60,7 @@ class Forecaster(Fitted):
     Attributes:
         model: the `keras.Model`.
         history_: dict of the training log, one value an epoch; of a preset the keys begin with the network, such as "network0.loss".
+        weights_: `(M,)`, how much each member counts in forecasts, in the order of the networks; they add up to 1.
         freq_: the calendar's frequency, None for irregular times.
         spacing_: median time between observations, 1 step on a calendar.
 
@@ -74,7 +78,7 @@ class Forecaster(Fitted):
         horizon: int | float | str,
         lookback: int | float | str | Sequence | None = None,
         freq: str | int | None = "infer",
-        stacks: Sequence[Stack] | None = None,
+        stacks: Sequence[Stack] | Sequence[Sequence[Stack]] | None = None,
         head: Head | None = None,
         members: int | str = "auto",
         training: Training | None = None,
@@ -126,6 +130,7 @@ class Forecaster(Fitted):
         time_col: str = "ds",
         target_col: str = "y",
         strategy: tf.distribute.Strategy | None = None,
+        weights: str = "equal",
     ) -> "Forecaster":
         """Train on a long frame and return self.
 
@@ -139,6 +144,8 @@ class Forecaster(Fitted):
             target_col: column of the values. Defaults to "y".
             strategy: such as `tf.distribute.MirroredStrategy()`; its replicas share the windows of each step equally.
                 Defaults to None, that in scope.
+            weights: how much members count in forecasts: "equal", or "validation" for the mixture that makes what `val_size` holds
+                out most likely. Defaults to "equal".
 
         Raises:
             DataError: the frame cannot be used; nothing has been trained.
@@ -146,6 +153,10 @@ class Forecaster(Fitted):
         """
         check_freq(self.freq)
         one(self.time_unit)
+        if check_choice("weights", weights, ("equal", "validation")) == "validation" and not val_size:
+            raise ValueError(
+                "weights='validation' needs `val_size`, such as the horizon. Received: val_size=0"
+            )
         panel = Panel.from_frame(df, Columns(id_col, time_col, target_col), self.freq, self.time_unit)
         if self.freq == "infer" and verbose:
             print(f"freq inferred: {panel.calendar.freq!r}")
@@ -164,7 +175,10 @@ class Forecaster(Fitted):
                 prefix = f"network{number}." if len(plans) > 1 else ""
                 history |= {prefix + key: values for key, values in log.items()}
                 nets.append(net)
-        self._set_fitted(as_one(nets), panel, history, panel.spacing(), plans[0]["training"].max_points)
+        net = as_one(nets)
+        if weights == "validation":
+            weigh(net, windows.validation())
+        self._set_fitted(net, panel, history, panel.spacing(), plans[0]["training"].max_points)
         return self
 
     def save(self, path: str) -> None:
@@ -176,7 +190,7 @@ class Forecaster(Fitted):
         self._check_fitted()
         settings = {
             "params": {k: self.get_params()[k] for k in _PLAIN},
-            "stacks": self.stacks and [keras.saving.serialize_keras_object(s) for s in self.stacks],
+            "stacks": _each(self.stacks, keras.saving.serialize_keras_object),
             "head": self.head and keras.saving.serialize_keras_object(self.head),
             "training": self.training and asdict(self.training),
             "freq_": self.freq_,
@@ -200,7 +214,7 @@ class Forecaster(Fitted):
         thaw = keras.saving.deserialize_keras_object
         self = cls(
             **settings["params"],
-            stacks=settings["stacks"] and [thaw(s) for s in settings["stacks"]],
+            stacks=_each(settings["stacks"], thaw),
             head=settings["head"] and thaw(settings["head"]),
             training=settings["training"] and Training(**settings["training"]),
         )
@@ -208,3 +222,10 @@ class Forecaster(Fitted):
         max_points = (self.training or Training()).max_points
         self._set_fitted(net, panel, settings["history_"], settings["spacing_"], max_points)
         return self
+
+
+def _each(stacks, function):
+    """Return what a function makes of each stack of a list, or of a list of lists; None of None."""
+    if stacks is None:
+        return None
+    return [_each(s, function) if isinstance(s, (list, tuple)) else function(s) for s in stacks]

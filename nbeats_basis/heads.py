@@ -1,6 +1,7 @@
 """Heads: what the network's parameters mean. The only module that imports TensorFlow Probability."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import keras
 import tensorflow as tf
@@ -9,6 +10,16 @@ from nbeats_basis.checks import check_choice, check_int
 
 POINT_LOSSES = ("mae", "mse", "smape", "mape", "mase", "change", "height")
 LOCATIONS = ("likelihood", "mae", "mse", "smape", "mape", "change", "height")
+
+
+def weighted_mean(values, shares):
+    """Return the sum over members of share times value, `(...)`.
+
+    Args:
+        values: `(M, ...)`.
+        shares: `(M,)`, adding up to 1.
+    """
+    return tf.reduce_sum(values * tf.reshape(shares, (-1, *[1] * (values.shape.rank - 1))), axis=0)
 
 
 class Head:
@@ -89,7 +100,7 @@ class Point(Head):
 
 
 class Distribution(Head):
-    """A distribution of each forecast; members combine as an equal mixture.
+    """A distribution of each forecast; members combine as a mixture.
 
     Likelihood counts every error relative to the spread forecast with it, so that a location learns most from what is easy.
     Where one error measure matters, let it train the location, and likelihood the spread about it.
@@ -131,8 +142,8 @@ class Distribution(Head):
         """
         return self.distribution(params).log_prob(targets)
 
-    def quantile(self, params, scale, levels):
-        """Return quantiles of the members' equal mixture, in increasing order of `levels`.
+    def quantile(self, params, scale, levels, shares):
+        """Return quantiles of the members' mixture, in increasing order of `levels`.
 
         The mixture's quantile lies between the smallest and the largest of the members'; there safeguarded Newton
         steps on its distribution function find it.
@@ -141,6 +152,7 @@ class Distribution(Head):
             params: `(M, B, H, P)`.
             scale: `(M, B, H)`.
             levels: `(Q,)` probabilities in (0, 1).
+            shares: `(M,)` weights of the members, adding up to 1.
 
         Returns:
             `(B, H, Q)`.
@@ -150,19 +162,20 @@ class Distribution(Head):
         if params.shape[0] == 1:
             return members[0]
         tolerance = 1e-8 * tf.minimum(levels, 1 - levels)
+        mean = partial(weighted_mean, shares=shares)
 
         def refine(guess, low, high, excess):
             low, high = tf.where(excess < 0, guess, low), tf.where(excess > 0, guess, high)
-            newton = guess - tf.math.divide_no_nan(excess, tf.reduce_mean(mixture.prob(guess), axis=0))
+            newton = guess - tf.math.divide_no_nan(excess, mean(mixture.prob(guess)))
             inside = tf.logical_and(newton > low, newton < high)
             guess = tf.where(inside, newton, (low + high) / 2)
-            return guess, low, high, tf.reduce_mean(mixture.cdf(guess), axis=0) - levels
+            return guess, low, high, mean(mixture.cdf(guess)) - levels
 
-        guess, low, high = (f(members, axis=0) for f in (tf.reduce_mean, tf.reduce_min, tf.reduce_max))
+        guess, low, high = mean(members), tf.reduce_min(members, axis=0), tf.reduce_max(members, axis=0)
         guess, *_ = tf.while_loop(
             lambda guess, low, high, excess: tf.reduce_any(tf.abs(excess) > tolerance),
             refine,
-            (guess, low, high, tf.reduce_mean(mixture.cdf(guess), axis=0) - levels),
+            (guess, low, high, mean(mixture.cdf(guess)) - levels),
             maximum_iterations=60,
         )
         return guess

@@ -51,8 +51,8 @@ class NBeats(Network):
 
     Returns:
         dict of `params` `(M, B, H, P)` and `components` `(M, B, C, H)` in network units, `start` `(M, B)`, the last
-        value in network units, `shift` and `scale` `(M, B)` to data units, `backcasts` `(M, B, C, L)`, and `coefficients`,
-        one `(M, B, blocks, K)` a stack.
+        value in network units, `shift` and `scale` `(M, B)` to data units, `share` `(M,)`, how much each member counts,
+        `backcasts` `(M, B, C, L)`, and `coefficients`, one `(M, B, blocks, K)` a stack.
 
     Raises:
         ValueError: no stacks, sizes out of range, or the loss "mase" without steps.
@@ -104,6 +104,7 @@ class NBeats(Network):
         if not on_grid:
             self.encoder = RegressionEncoder(self.window, self.spacing)
         self.typical = self.add_weight((2,), "zeros", "float64", trainable=False, name="typical")
+        self.shares = self.add_weight((members,), "ones", "float64", trainable=False, name="shares")
         self.stacks = list(stacks)
         if not self.stacks:
             raise ValueError(f"`stacks` must hold at least one stack. Received: stacks={stacks!r}")
@@ -206,6 +207,7 @@ class NBeats(Network):
             "components": tf.stack(components, axis=2),
             "backcasts": tf.stack(backcasts, axis=2),
             "coefficients": coefficients,
+            "share": tf.convert_to_tensor(self.shares),
             **{k: window[k] for k in ("times", "values", "observed", "origin", "start", "shift", "scale")},
         }
 

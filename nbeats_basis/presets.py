@@ -31,7 +31,7 @@ def plan(params: dict, panel: Panel) -> list[dict]:
         horizons where none is given.
 
     Raises:
-        ValueError: an unknown preset, or members that are neither "auto" nor an integer of at least 1.
+        ValueError: an unknown preset, stacks beside lists of stacks, or members that are neither "auto" nor an integer of at least 1.
     """
     params = dict(params)
     preset, members = params.pop("preset"), params["members"]
@@ -41,7 +41,7 @@ def plan(params: dict, panel: Panel) -> list[dict]:
     if members == "auto":
         members = _MEMBERS[preset] if preset else _default_members(training, panel)
     members = check_int("members", members)
-    kinds = [params["stacks"]] if params["stacks"] is not None else _kinds(preset, panel)
+    kinds = _given(params["stacks"]) or _kinds(preset, panel)
     shared = {
         "head": params["head"] or _head(preset, panel),
         "members": members,
@@ -52,6 +52,18 @@ def plan(params: dict, panel: Panel) -> list[dict]:
         params | shared | {"stacks": stacks, "seed": params["seed"] + number * members}
         for number, stacks in enumerate(kinds)
     ]
+
+
+def _given(stacks) -> list | None:
+    """Return the stacks given as a list of kinds, each a list of stacks; None where none are given."""
+    if stacks is None:
+        return None
+    lists = [isinstance(each, (list, tuple)) for each in stacks]
+    if any(lists) and not all(lists):
+        raise ValueError(
+            f"`stacks` must be a list of stacks, or of lists of stacks. Received: stacks={stacks!r}"
+        )
+    return list(stacks) if any(lists) else [stacks]
 
 
 def _training(preset: str | None, panel: Panel) -> Training:

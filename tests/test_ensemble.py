@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import scipy.optimize
 import tensorflow as tf
 
 import nbeats_basis as nb
 from nbeats_basis.panel import Columns, Panel
 from nbeats_basis.presets import plan
+from nbeats_basis.weighting import mixture_weights
 from nbeats_basis.windows import Windows
 
 FEW = nb.Training(steps=4, epochs=2, batch_size=16)
@@ -170,3 +172,56 @@ def test_small_panels_have_more_members_and_large_ones_no_fewer_than_four():
     for count, members in ((40, 12), (260, 8), (400, 4)):
         panel = Panel.from_frame(frame[frame.unique_id.isin(frame.unique_id.unique()[:count])], Columns(), 1)
         assert plan(nb.Forecaster(6).get_params(), panel)[0]["members"] == members
+
+
+def test_mixture_weights_are_the_most_likely():
+    scores = np.random.default_rng(0).normal(size=(30, 5)) + [0, 0.5, -1, 1, 0]
+    weights = mixture_weights(scores)
+
+    def surprise(logits):
+        share = np.exp(logits - scipy.special.logsumexp(logits))
+        return -np.log(np.exp(scores) @ share).sum() - np.log(share).sum()
+
+    found = scipy.optimize.minimize(surprise, np.zeros(5), tol=1e-12).x
+    assert np.allclose(weights, scipy.special.softmax(found), atol=1e-4)
+    assert np.allclose(mixture_weights(np.zeros((3, 4))), 0.25)
+
+
+@pytest.mark.parametrize("head", [nb.heads.StudentT("change"), nb.heads.Point()])
+def test_members_are_weighted_by_what_was_held_out(head, tmp_path):
+    kinds = [[nb.Trend(units=8, num_blocks=1)], [nb.Trend(units=8), nb.Seasonality([12], units=16)]]
+    training = nb.Training(steps=60, epochs=1, learning_rate=0.01)
+    forecaster = nb.Forecaster(6, [12, 24], 1, kinds, head, members=3, training=training)
+    df = panel_frame()
+    forecaster.fit(df, val_size=6, verbose=0, weights="validation")
+    weights, model = forecaster.weights_, forecaster.model
+    assert model.component_names == ["trend", "seasonality"] and weights.shape == (6,)
+    assert np.isclose(weights.sum(), 1) and weights[3:].sum() > 0.6  # that know the season
+    panel = Panel.from_frame(df, Columns(), 1)
+    out = model(panel.tails(24, panel.offsets[1:] - 1))
+    each = out["params"][..., 0].numpy() * out["scale"].numpy()[..., None] + out["shift"].numpy()[..., None]
+    if head.is_distribution:
+        expected = np.tensordot(weights, each, 1)
+        upper = forecaster.predict(quantiles=[0.9])["NBeatsBasis-q0.9"].to_numpy().reshape(each.shape[1:])
+        law = head.distribution(tf.cast(out["params"], "float64"), 1.0)
+        units = (upper - out["shift"].numpy()[..., None]) / out["scale"].numpy()[..., None]
+        assert np.allclose(np.tensordot(weights, law.cdf(units), 1), 0.9, atol=1e-6)
+    else:
+        order = np.argsort(each, axis=0)
+        until = np.cumsum(weights[order], axis=0)
+        expected = np.take_along_axis(each, order, 0)
+        expected = np.take_along_axis(expected, (until >= 0.5).argmax(axis=0)[None], 0)[0]
+    table = forecaster.decompose()
+    assert np.allclose(table.NBeatsBasis, expected.ravel(), rtol=1e-5)
+    assert np.allclose(table[["level", *model.component_names]].sum(axis=1), table.NBeatsBasis)
+    forecaster.save(tmp_path)
+    loaded = nb.Forecaster.load(tmp_path)
+    assert np.array_equal(loaded.weights_, weights) and len(loaded.stacks) == 2
+    assert np.allclose(loaded.predict().NBeatsBasis, table.NBeatsBasis)
+
+
+def test_weights_need_a_validation_part_and_kinds_are_lists():
+    with pytest.raises(ValueError, match="val_size"):
+        nb.Forecaster(6, freq=1).fit(panel_frame(), verbose=0, weights="validation")
+    with pytest.raises(ValueError, match="lists of stacks"):
+        nb.Forecaster(6, freq=1, stacks=[nb.Trend(), [nb.Trend()]]).fit(panel_frame(), verbose=0)

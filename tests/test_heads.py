@@ -40,14 +40,15 @@ def test_mixture_quantiles_invert_the_mixtures_distribution_function(head, sprea
     params[..., 0] *= spread  # members that agree, and members far apart
     scale = rng.uniform(0.5, 2, (4, 3, 2))
     levels = np.array([0.025, 0.1, 0.5, 0.9, 0.975])
-    quantiles = head.quantile(tf.constant(params), tf.constant(scale), tf.constant(levels)).numpy()
+    shares = np.array([0.1, 0.4, 0.2, 0.3])
+    quantiles = head.quantile(*(tf.constant(x) for x in (params, scale, levels, shares))).numpy()
     assert (np.diff(quantiles) > 0).all()
     width = (softplus(params[..., 1]) + 1e-3) * scale
     freedom = 2 + softplus(params[..., 2] + 2) + 1e-3 if head.num_params == 3 else np.inf + width
     for b, h, q in np.ndindex(3, 2, 5):
 
         def excess(x, b=b, h=h, q=q):
-            return stats.t.cdf(x, freedom[:, b, h], params[:, b, h, 0], width[:, b, h]).mean() - levels[q]
+            return stats.t.cdf(x, freedom[:, b, h], params[:, b, h, 0], width[:, b, h]) @ shares - levels[q]
 
         root = optimize.brentq(excess, -1e4, 1e4, xtol=1e-12)
         assert abs(excess(quantiles[b, h, q])) < 1e-6

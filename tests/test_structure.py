@@ -38,6 +38,7 @@ LAYERS = {  # a module imports only from modules of lower rank
     "assembly": 9,
     "presets": 9,
     "fitting": 10,
+    "weighting": 10,
     "atoms": 9,
     "prediction": 10,
     "persistence": 9,
