@@ -56,12 +56,9 @@ def stamped(frame: pd.DataFrame, freq) -> pd.DataFrame:
     return frame.assign(ds=stamps[frame.ds - 1])
 
 
-def ours(
-    train: pd.DataFrame, horizon: int, freq, preset: str, head, seed: int
-) -> tuple[np.ndarray, dict, dict]:
+def ours(train: pd.DataFrame, horizon: int, freq, seed: int, **settings) -> tuple[np.ndarray, dict, dict]:
     """Return this package's forecasts, what fit and predict took, and versions."""
-    chosen = {} if preset == "default" else {"preset": preset, "head": head}
-    forecaster = nb.Forecaster(horizon=horizon, freq=freq, seed=seed, **chosen)
+    forecaster = nb.Forecaster(horizon=horizon, freq=freq, seed=seed, **settings)
     frame = stamped(train, freq)
     begin = clock()
     forecaster.fit(frame, verbose=0)
@@ -102,9 +99,8 @@ def run(dataset: str, group: str, model: str, options) -> dict:
     elif model in PEERS:
         forecast, spent, versions = peer(train, at, model, season, options)
     else:
-        forecast, spent, versions = ours(
-            train, horizon, FREQUENCIES[group], model, HEADS.get(dataset), options.seed
-        )
+        settings = {} if model == "default" else {"preset": model, "head": HEADS.get(dataset)}
+        forecast, spent, versions = ours(train, horizon, FREQUENCIES[group], options.seed, **settings)
     if len(forecast) != len(test) or not np.isfinite(forecast).all():
         raise RuntimeError(f"{model} gave {np.isfinite(forecast).sum()} forecasts of {len(test)} asked for.")
     errors = measures(train, test, forecast, season)

@@ -1,5 +1,6 @@
 """How one network of a forecaster trains."""
 
+from nbeats_basis.members import faster_precision
 from nbeats_basis.model import NBeats
 from nbeats_basis.observations import IrregularWindows
 from nbeats_basis.training import Training, make_optimizer
@@ -25,11 +26,16 @@ def train(
         verbose: as Keras'. Defaults to "auto".
     """
     steps_per_epoch, steps_per_execution = training.plan(windows.num_windows)
+    precision = training.precision
+    if precision == "auto":
+        precision = faster_precision(
+            net.members, training.batch_size, max(stack.units for stack in net.stacks)
+        )
     net.compile(
         make_optimizer(training, training.epochs * steps_per_epoch, callbacks),
         steps_per_execution=steps_per_execution,
         jit_compile=training.jit_compile,
-        precision=training.precision,
+        precision=precision,
     )
     log = net.fit(
         windows,

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
+from time import perf_counter
 from zlib import crc32
 
 import keras
@@ -25,6 +27,37 @@ def products_in(dtype: str) -> Iterator[None]:
         yield
     finally:
         _PRODUCTS.reset(token)
+
+
+@cache
+def faster_precision(members: int, rows: int, units: int) -> str:
+    """Return "bfloat16" where products in it, casts included, take at most 0.8 of the time of "float32" on this machine.
+
+    Measured once a process for each size.
+
+    Args:
+        members: M, networks side by side.
+        rows: windows of each in a step.
+        units: width of the networks.
+    """
+    law = {"minval": -(units**-0.5), "maxval": units**-0.5}
+    kernel = tf.random.stateless_uniform((members, units, units), (0, 1), **law)
+    inputs = tf.random.stateless_uniform((members, units, rows), (0, 2))
+    seconds = dict.fromkeys(PRECISIONS, np.inf)
+    for dtype in PRECISIONS:
+
+        @tf.function
+        def products(kernel, hidden, dtype=dtype):
+            kernel, hidden = tf.cast(kernel, dtype), tf.cast(hidden, dtype)
+            for _ in range(4):
+                hidden = tf.nn.relu(tf.matmul(kernel, hidden, transpose_a=True))
+            return tf.reduce_sum(tf.cast(hidden, "float32"))
+
+        for _ in range(6):  # the first compiles
+            begin = perf_counter()
+            products(kernel, inputs).numpy()
+            seconds[dtype] = min(seconds[dtype], perf_counter() - begin)
+    return "bfloat16" if seconds["bfloat16"] < 0.8 * seconds["float32"] else "float32"
 
 
 class MemberInitializer(keras.initializers.Initializer):

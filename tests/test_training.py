@@ -1,14 +1,16 @@
 """The fused optimizer against Keras', and products in bfloat16."""
 
+from dataclasses import replace
 from functools import partial
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import QUICK, quick_forecaster
 
 import nbeats_basis as nb
-from nbeats_basis.members import MemberNetwork, products_in
+from nbeats_basis.members import MemberNetwork, faster_precision, products_in
 from nbeats_basis.optimizers import Adam
 from nbeats_basis.panel import Columns, Panel
 from nbeats_basis.windows import Windows
@@ -108,6 +110,18 @@ def test_a_member_trained_in_bfloat16_equals_the_network_alone(windows):
     alone.fit(windows, steps_per_epoch=5, verbose=0)
     for ours, theirs in zip(together.trainable_variables, alone.trainable_variables, strict=True):
         np.testing.assert_allclose(ours[1], theirs[0], atol=2e-3)
+
+
+def test_the_faster_precision_is_measured_once_and_used(panel):
+    chosen = faster_precision(2, 32, 16)
+    assert chosen in ("float32", "bfloat16") and faster_precision(2, 32, 16) == chosen
+    forecasts = {
+        precision: quick_forecaster(training=replace(QUICK, precision=precision))
+        .fit(panel, verbose=0)
+        .predict()
+        for precision in ("auto", chosen)
+    }
+    assert forecasts["auto"].equals(forecasts[chosen])
 
 
 def test_unknown_precision_is_refused():
