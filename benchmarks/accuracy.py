@@ -5,6 +5,7 @@ last horizon of the training parts (`--validate`); the test parts of M3 and Tour
 
 python benchmarks/accuracy.py --dataset m1
 python benchmarks/accuracy.py --dataset tourism --validate --preset fast best
+python benchmarks/accuracy.py --dataset tourism --group yearly --validate 3     # three horizons back
 python benchmarks/accuracy.py --dataset m3 --preset --peers ets dot --python benchmarks/peers/.venv/bin/python
 """
 
@@ -35,17 +36,25 @@ PEERS = ("nbeats", "nhits", "ets", "dot")
 KEY = ("group", "seed")
 
 
-def split(dataset: str, group: str, validate: bool):
-    """Return training and test frames, sorted, and the horizon."""
+def split(dataset: str, group: str, validate: int):
+    """Return training and test frames, sorted, and the horizon.
+
+    With `validate` above 0 the test frame is that many horizons back, the last of the training part at 1, and all later rows are gone.
+    """
     train, test = (
         f.sort_values(["unique_id", "ds"], ignore_index=True) for f in nb.datasets.load(dataset, group)
     )
     horizon = int(test.groupby("unique_id").size().max())
-    if validate:
+    for _ in range(validate):
         last = train.groupby("unique_id")["ds"].rank(ascending=False) <= horizon
         train, test = train[~last].reset_index(drop=True), train[last].reset_index(drop=True)
         test = test[test.unique_id.isin(train.unique_id)]
     return train, test, horizon
+
+
+def part(validate: int) -> str:
+    """Return the name of what `split` tests on."""
+    return f"validation-{validate}" if validate > 1 else ("test", "validation")[validate]
 
 
 def stamped(frame: pd.DataFrame, freq) -> pd.DataFrame:
@@ -108,7 +117,7 @@ def run(dataset: str, group: str, model: str, options) -> dict:
     return {
         "dataset": dataset,
         "group": group,
-        "split": "validation" if options.validate else "test",
+        "split": part(options.validate),
         "model": model,
         "seed": options.seed,
         "series": test.unique_id.nunique(),
@@ -128,7 +137,14 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--dataset", default="m1", choices=list(nb.datasets.COMPETITIONS))
     parser.add_argument("--group", nargs="+", default=None, help="groups of the data set; all if left out")
-    parser.add_argument("--validate", action="store_true")
+    parser.add_argument(
+        "--validate",
+        nargs="?",
+        type=int,
+        const=1,
+        default=0,
+        help="on the last, or n-th last, horizon of training",
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--preset", nargs="*", default=["default"], choices=PRESETS)
     parser.add_argument("--peers", nargs="*", default=[], choices=PEERS)
@@ -147,9 +163,8 @@ def main() -> None:
     models = [*NAIVE, *options.preset, *options.peers]
     groups = options.group or nb.datasets.COMPETITIONS[options.dataset]
     wanted = [(group, model) for group in groups for model in models]
-    part = "validation" if options.validate else "test"
     for number, (group, model) in enumerate(wanted, 1):
-        path = options.results / f"{options.dataset}-{part}-{model}.json"
+        path = options.results / f"{options.dataset}-{part(options.validate)}-{model}.json"
         known = [
             r for r in read(path) if all(r[k] == v for k, v in zip(KEY, (group, options.seed), strict=True))
         ]
@@ -160,7 +175,7 @@ def main() -> None:
             put(path, known[0], KEY)
         shown = {k: known[0][k] for k in ("smape", "mape", "mase", "owa")}
         print(
-            f"[{number}/{len(wanted)}] {options.dataset} {part} {group} {model}, {how}: {json.dumps(shown)}",
+            f"[{number}/{len(wanted)}] {options.dataset} {part(options.validate)} {group} {model}, {how}: {json.dumps(shown)}",
             file=sys.stderr,
             flush=True,
         )
