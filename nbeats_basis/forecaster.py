@@ -54,8 +54,8 @@ class Forecaster(Fitted):
         time_unit: unit of numbers that stand for irregular times of stamps, and of slopes: "W", "D", "h", "min", "s",
             "ms", "us" or "ns". Defaults to "D".
         preset: "best" for an ensemble of 24 networks of two kinds that train four times as long, "fast" for six that train twice as
-            long; both have `heads.StudentT("change")` on a calendar and short lookbacks among theirs. Arguments given
-            count for all their networks. Defaults to None, one kind.
+            long; on a calendar both have `heads.StudentT("change")`, and blocks of two layers of width 256 for months and shorter steps.
+            Arguments given count for all their networks. Defaults to None, one kind.
 
     Attributes:
         model: the `keras.Model`.

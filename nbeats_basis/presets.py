@@ -14,7 +14,7 @@ _LOOKBACKS = {None: (2, 3, 4, 5), "fast": (1, 2, 3), "best": (1, 1.5, 2, 3, 4, 6
 _MEMBERS = {"fast": 3, "best": 12}  # of each network
 _LONGER = {"fast": 2, "best": 4}  # times the usual steps
 _FEWEST, _MOST, _AFFORDED = 4, 12, 1200  # members of the default network, and of them times steps
-_UNITS = 128
+_UNITS, _FLAT = 128, {"units": 256, "num_layers": 2}
 
 
 def plan(params: dict, panel: Panel) -> list[dict]:
@@ -89,13 +89,14 @@ def _head(preset: str | None, panel: Panel) -> StudentT:
 
 
 def _kinds(preset: str | None, panel: Panel) -> list[list[Stack]]:
-    """Return the stacks of each network."""
+    """Return the stacks of each network; those of a preset for months and shorter steps are flat and wide."""
     season = season_length(panel.calendar.freq)
     if panel.calendar.freq is None:
         return [[Trend(units=_UNITS, coefficients="combined"), Generic(units=_UNITS)]]
+    size = _FLAT if preset and season > 4 else {"units": _UNITS}
     if season > 1:
-        interpretable = [Trend(units=_UNITS), Seasonality([season], units=_UNITS)]
+        interpretable = [Trend(**size), Seasonality([season], **size)]
     else:
-        interpretable = [Trend(num_blocks=1, units=_UNITS), Generic(units=_UNITS)]
-    generic = [Generic(units=_UNITS) for _ in range(3)]
+        interpretable = [Trend(num_blocks=1, **size), Generic(**size)]
+    generic = [Generic(**size) for _ in range(3)]
     return [interpretable] if preset is None else [interpretable, generic]

@@ -10,7 +10,7 @@ _STILL = 1e-10  # a change of all weights below which it ends
 
 
 def weigh(net: Network, held_out) -> None:
-    """Set the weights of a network's members to those of the most likely mixture.
+    """Set the weights of a network's members to those of the most likely mixture; equal ones where all windows are constant.
 
     Args:
         net: the network.
@@ -19,6 +19,8 @@ def weigh(net: Network, held_out) -> None:
     score = tf.function(lambda batch: _scores(net, *held_out.gather(batch)), reduce_retracing=True)
     batches = [[part.numpy() for part in score(batch)] for batch in held_out.batches()]
     scores, known = (np.concatenate(parts, axis=-1) for parts in zip(*batches, strict=True))
+    if not known.any():
+        return
     scores = scores[:, known]
     if not net.head.is_distribution:  # errors as of Laplace distributions, each member's of its own width
         width = np.maximum(scores.mean(axis=1, keepdims=True), np.finfo("float64").tiny)

@@ -1,6 +1,7 @@
 """Networks of several kinds as one forecast, presets, and each member's own best weights."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.optimize
 import tensorflow as tf
@@ -165,6 +166,16 @@ def test_a_preset_trains_longer_for_errors_relative_to_the_change(preset, longer
     for each in networks:
         assert each["training"].steps == (longer and longer * 50) and each["members"] == members
         assert each["head"] == nb.heads.StudentT("change" if preset else "height")
+
+
+@pytest.mark.parametrize(
+    ("preset", "freq", "size"), [(None, "MS", (128, 4)), ("fast", "QS", (128, 4)), ("best", "MS", (256, 2))]
+)
+def test_blocks_of_presets_are_flat_and_wide_for_months(preset, freq, size):
+    frame = panel_frame()
+    frame["ds"] = pd.date_range("2000", periods=60, freq=freq)[frame.ds.to_numpy() - frame.ds.min()]
+    networks = plan(nb.Forecaster(6, preset=preset).get_params(), Panel.from_frame(frame, Columns(), freq))
+    assert {(s.units, s.num_layers) for each in networks for s in each["stacks"]} == {size}
 
 
 def test_small_panels_have_more_members_and_large_ones_no_fewer_than_four():

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
-EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
+SLOW = ("04_irregular_panel.py", "08_sparse_atoms.py")
+EXAMPLES = [
+    pytest.param(path, marks=[pytest.mark.slow] * (path.name in SLOW), id=path.name)
+    for path in sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
+]
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.name)
+@pytest.mark.parametrize("path", EXAMPLES)
 def test_example(path, tmp_path):
     assert path.read_text().count("\n") < 80
     result = subprocess.run(
