@@ -403,3 +403,17 @@ def test_the_encoder_is_a_regression_with_its_certainty(rng, spacing, knots):
     counts = [np.log1p(np.exp(times[0, 0] / (30 / 4**j)).sum()) for j in range(4)]
     np.testing.assert_allclose(out[0, 2 * knots :], counts, atol=1e-5)
     np.testing.assert_allclose(out[1], 0, atol=1e-6)
+
+
+def test_members_are_weighted_by_the_time_held_out(numbers):
+    head = nb.heads.Point(["mse", "mae", "mse"])
+    forecaster = irregular(head=head, members=3, stacks=[nb.Generic(units=16)])
+    forecaster.fit(numbers, val_size=8.0, verbose=0, weights="validation")
+    weights = forecaster.weights_
+    assert np.isclose(weights.sum(), 1) and np.ptp(weights) > 1e-3
+    single = [forecaster.model.member(k) for k in range(3)]
+    window = {"values": np.arange(4.0)[None], "times": np.arange(-3.0, 1)[None], "query_times": np.ones(1)}
+    each = np.ravel([net.forecast(window)["mean"] for net in single])
+    order = np.argsort(each)
+    middle = each[order][(np.cumsum(weights[order]) >= 0.5).argmax()]
+    np.testing.assert_allclose(forecaster.model.forecast(window)["mean"], [[middle]], rtol=1e-5)
