@@ -218,11 +218,12 @@ def reach(peer: Peer, options) -> dict:
     """Return error and seconds of the peer's network, and of this package's shortest fit that errs no more.
 
     On the last horizon of the training part, compilation and prediction included; ours are two networks on trend and
-    seasonality, or the fast preset's six, their steps raised by some 40 % until they are good enough. The peer is run twice and the faster counts.
+    seasonality, or the fast preset's six, their steps raised by some 40 % until they are good enough. The peer is run
+    twice and the faster counts.
     """
     rows = {}
     for dataset, (measure, loss, networks) in REACHED.items():
-        train, test, horizon = accuracy.split(dataset, "monthly", True)
+        train, test, horizon = accuracy.split(dataset, "monthly", 1)
 
         def row(answer, test=test, measure=measure):
             forecast, spent, _ = answer

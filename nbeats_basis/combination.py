@@ -25,7 +25,7 @@ def combine(out: dict, head: Head) -> dict:
     mean, components = weighted_mean(location, shares), _components(out, shares)
     if not head.is_distribution:
         median = _take_middle(location, location, shares)
-        components += _shared(median - mean, components)
+        components += _evenly(median - mean, components)
         mean = median
     level = tf.broadcast_to(level[:, None, None], tf.shape(mean[..., None]))
     return {"mean": mean, "components": tf.concat([level, components], axis=-1)}
@@ -47,7 +47,7 @@ def combine_slopes(slopes: dict, out: dict, head: Head) -> dict:
     mean, components = weighted_mean(values, shares), _components(slopes, shares)
     if not head.is_distribution:
         median = _take_middle(values, _locations(out), shares)
-        components += _shared(median - mean, components)
+        components += _evenly(median - mean, components)
         mean = median
     return {"mean": mean, "components": tf.concat([tf.zeros_like(mean)[..., None], components], axis=-1)}
 
@@ -93,7 +93,7 @@ def _components(out: dict, shares):
     return tf.transpose(weighted_mean(components, shares), (0, 2, 1))
 
 
-def _shared(distance, components):
+def _evenly(distance, components):
     """Return the median's small distance from the mean in equal shares: the median is not linear in components."""
     return distance[..., None] / components.shape[-1]
 

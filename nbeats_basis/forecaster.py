@@ -59,7 +59,7 @@ class Forecaster(Fitted):
 
     Attributes:
         model: the `keras.Model`.
-        history_: dict of the training log, one value an epoch; of a preset the keys begin with the network, such as "network0.loss".
+        history_: dict of the training log, one value an epoch; of several kinds the keys begin with the network, such as "network0.loss".
         weights_: `(M,)`, how much each member counts in forecasts, in the order of the networks; they add up to 1.
         freq_: the calendar's frequency, None for irregular times.
         spacing_: median time between observations, 1 step on a calendar.
@@ -155,7 +155,7 @@ class Forecaster(Fitted):
         one(self.time_unit)
         if check_choice("weights", weights, ("equal", "validation")) == "validation" and not val_size:
             raise ValueError(
-                "weights='validation' needs `val_size`, such as the horizon. Received: val_size=0"
+                f"weights='validation' needs `val_size`, such as the horizon. Received: val_size={val_size!r}"
             )
         panel = Panel.from_frame(df, Columns(id_col, time_col, target_col), self.freq, self.time_unit)
         if self.freq == "infer" and verbose:

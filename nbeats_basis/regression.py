@@ -43,14 +43,14 @@ def normal_matrix(design, observed):
 
     Args:
         design: Phi, `(M or 1, B or 1, T, K)`.
-        observed: the diagonal of W, `(M, B, T)`.
+        observed: the diagonal of W, `(M, B, T)`, 0 or 1.
     """
     if design.shape[1] == 1:  # one grid for all windows: one product with the products of pairs of functions
         shared, terms = design[:, 0], design.shape[-1]
         pairs = shared[..., :, None] * shared[..., None, :]
         gram = tf.matmul(observed, tf.reshape(pairs, (*pairs.shape[:2], terms * terms)))
         return tf.reshape(gram, (*_dims(gram)[:2], terms, terms))
-    # transposed in the product: a transpose before the mask made TensorFlow 2.21's graphs read beyond small windows
+    # (W Phi)' (W Phi), as W = W^2: with the mask on one side, TensorFlow 2.21's graphs read beyond small windows
     seen = tf.linalg.matrix_transpose(design) * observed[..., None, :]
     return tf.matmul(seen, seen, transpose_b=True)
 

@@ -31,7 +31,7 @@ class Training:
             Defaults to 256.
         precision: what the networks' matrix products are computed in while training: "float32", or "bfloat16", faster for wide
             networks on processors with instructions for it, or "auto", bfloat16 where it measures clearly faster on this machine,
-            so that seeds do not repeat across machines. Weights, bases, residuals and losses are float32 in both, and so is
+            so that a seed need not repeat in another process. Weights, bases, residuals and losses are float32 in both, and so is
             every forecast. Defaults to "float32".
     """
 
