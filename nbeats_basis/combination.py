@@ -100,9 +100,11 @@ def _evenly(distance, components):
 
 def _take_middle(values, keys, shares):
     """Return the values of the members at the weighted median of the keys, the mean of two where it lies between them, `(B, H)`."""
+    if keys.shape[0] == 1:
+        return values[0]
     order = tf.argsort(keys, axis=0)
     until = tf.cumsum(tf.gather(shares, order), axis=0)
-    reached = [tf.cast(until > 0.5 + rounding, "int8") for rounding in (-_ROUNDING, _ROUNDING)]
-    middle = tf.stack([tf.argmax(each, axis=0) for each in reached])
+    below = [tf.cast(until <= 0.5 + rounding, "int32") for rounding in (-_ROUNDING, _ROUNDING)]
+    middle = tf.stack([tf.reduce_sum(each, axis=0) for each in below])
     along = tf.experimental.numpy.take_along_axis
     return tf.reduce_mean(along(values, along(order, middle, axis=0), axis=0), axis=0)
