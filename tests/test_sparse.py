@@ -66,6 +66,28 @@ def test_support_selection(rng):
     np.testing.assert_array_equal(proximal.support_threshold(tf.constant(codes), 0.5, 0.0), soft)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("threshold", [0.5, "each"])
+def test_support_selection_of_a_share_each(rng, dtype, threshold):
+    """Against sorting: shares from none to all, rows of ties and zeros, a threshold for all or for each code."""
+    codes = rng.normal(size=(2, 30, 20)).astype(dtype)
+    codes[0, :5], codes[1, :5] = rng.choice([0.0, -1.0, 2.0], size=(5, 20)), 0.0
+    threshold = rng.uniform(0, 1, 20).astype(dtype) if threshold == "each" else threshold
+    counts = rng.integers(0, 21, (2, 30))
+    counts[:, -2:] = 0, 20
+    sizes = np.abs(codes)
+    nth = np.take_along_axis(-np.sort(-sizes), np.maximum(counts - 1, 0)[..., None], -1)
+    exempt = (sizes >= nth) & (counts > 0)[..., None] & (sizes > threshold)
+    expected = np.where(exempt, codes, np.sign(codes) * np.maximum(sizes - threshold, 0))
+    share = tf.constant(counts / 20, dtype)
+    for compiled in (None, False, True):
+        call = proximal.support_threshold
+        call = call if compiled is None else tf.function(call, jit_compile=compiled)
+        np.testing.assert_array_equal(
+            call(tf.constant(codes), tf.constant(threshold, dtype), share), expected
+        )
+
+
 def test_the_hierarchical_map_minimises(rng):
     """Brute force over the bound w = M |skip|: given it, weights are clipped and the skip is chosen on a grid."""
     for _ in range(20):
