@@ -3,6 +3,7 @@
 from nbeats_basis.sparse.analytic import ALISTA, HyperLISTA
 from nbeats_basis.sparse.continuous import ContinuousOMP, matrix_pencil
 from nbeats_basis.sparse.entropy import entropic_code
+from nbeats_basis.sparse.gated import GatedALISTA, GatedLISTA
 from nbeats_basis.sparse.implicit import lasso
 from nbeats_basis.sparse.layered import (
     MultilayerSolution,
@@ -11,7 +12,7 @@ from nbeats_basis.sparse.layered import (
     multilayer_pursuit,
 )
 from nbeats_basis.sparse.learning import fit_dictionary, learn_dictionary
-from nbeats_basis.sparse.lista import LISTA, LISTACP, LISTACPSS, AdaLISTA, GatedLISTA, TiLISTA
+from nbeats_basis.sparse.lista import LISTA, LISTACP, LISTACPSS, AdaLISTA, TiLISTA
 from nbeats_basis.sparse.multilayer import MLFISTA, MLISTA
 from nbeats_basis.sparse.operators import Convolution
 from nbeats_basis.sparse.path import Path, lasso_path
@@ -36,6 +37,7 @@ __all__ = [
     "ContinuousOMP",
     "Convolution",
     "ElasticNet",
+    "GatedALISTA",
     "GatedLISTA",
     "GroupL1",
     "HyperLISTA",

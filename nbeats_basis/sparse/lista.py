@@ -71,33 +71,6 @@ class TiLISTA(SupportUnrolled):
 
 
 @keras.saving.register_keras_serializable(package="nbeats_basis")
-class GatedLISTA(LISTACPSS):
-    """`LISTACPSS` with a gate that undoes shrinkage before a step and one that overshoots after it.
-
-    Gain 1 + a theta relu(1 - relu(d |x|)); the step's outcome z becomes o z + (1 - o) x with o = 1 - b theta / (|z - x| + 0.1).
-    a and b start at 0, which leaves `LISTACPSS`.
-
-    Source: Wu et al. 2020, equations 8 and 14.
-    """
-
-    def add_layer(self, k, size):
-        """Add the gates' scalars."""
-        gates = {"gain": 0.0, "slope": 1.0, "overshoot": 0.0}
-        return {
-            **super().add_layer(k, size),
-            **{name: self.scalar(f"{name}{k}", value) for name, value in gates.items()},
-        }
-
-    def step(self, k, codes, previous, given, weights):
-        """Return the next codes."""
-        fading = tf.nn.relu(1 - tf.nn.relu(weights["slope"] * tf.abs(codes)))
-        gained = codes * (1 + weights["gain"] * weights["threshold"] * fading)
-        outcome = super().step(k, gained, previous, given, weights)
-        share = weights["overshoot"] * weights["threshold"] / (tf.abs(outcome - codes) + 0.1)
-        return outcome - share * (outcome - codes)
-
-
-@keras.saving.register_keras_serializable(package="nbeats_basis")
 class AdaLISTA(Unrolled):
     """x <- eta(x - gamma_k A' W2' W2 A x + gamma_k A' W1' y): learned matrices in the space of observations, for any dictionary.
 
