@@ -22,6 +22,14 @@ def weighted_mean(values, shares):
     return tf.reduce_sum(values * tf.reshape(shares, (-1, *[1] * (values.shape.rank - 1))), axis=0)
 
 
+def _names(argument: str, value: str | Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """Return the names given, one or a list, if they are known."""
+    names = [value] if isinstance(value, str) else list(value)
+    if not names:
+        raise ValueError(f"`{argument}` must hold at least one name. Received: {argument}={value!r}")
+    return tuple(check_choice(argument, name, known) for name in names)
+
+
 class Head:
     """Turns parameters `(M, B, H, P)` into forecasts. A new distribution sets `num_params` and `distribution`.
 
@@ -30,7 +38,12 @@ class Head:
 
     num_params = 1
     is_distribution = False
-    is_relative = False  # errors count relative to the data's level
+    losses = ("mae",)  # names of what trains the location, which the members take in turn
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether all errors count relative to the data's level."""
+        return set(self.losses) <= {"smape", "mape"}
 
     def member(self, k: int) -> "Head":
         """Return the head of member k alone.
@@ -78,13 +91,9 @@ class Point(Head):
     """
 
     def __init__(self, loss: str | Sequence[str] = "mae", season_length: int = 1):
-        names = [loss] if isinstance(loss, str) else list(loss)
-        self.losses = tuple(check_choice("loss", name, POINT_LOSSES) for name in names)
-        if not names:
-            raise ValueError(f"`loss` must name at least one loss. Received: loss={loss!r}")
-        self.loss = loss if isinstance(loss, str) else names
+        self.losses = _names("loss", loss, POINT_LOSSES)
+        self.loss = loss if isinstance(loss, str) else list(loss)
         self.season_length = check_int("season_length", season_length)
-        self.is_relative = set(names) <= {"smape", "mape"}
 
     def member(self, k: int) -> "Point":
         """Return the head of member k alone, with its loss.
@@ -107,7 +116,7 @@ class Distribution(Head):
 
     Args:
         location: what trains the location: "likelihood", as all else, or an error of `Point`: "mae", "mse", "smape", "mape", "change"
-            or "height". Defaults to "likelihood".
+            or "height"; or a list of these that the members take in turn. Defaults to "likelihood".
 
     Raises:
         ValueError: an unknown `location`.
@@ -116,9 +125,17 @@ class Distribution(Head):
     is_distribution = True
     floor = 1e-3  # of the scale, relative to that of the window
 
-    def __init__(self, location: str = "likelihood"):
-        self.location = check_choice("location", location, LOCATIONS)
-        self.is_relative = location in ("smape", "mape")
+    def __init__(self, location: str | Sequence[str] = "likelihood"):
+        self.losses = _names("location", location, LOCATIONS)
+        self.location = location if isinstance(location, str) else list(location)
+
+    def member(self, k: int) -> "Distribution":
+        """Return the head of member k alone, with what trains its location.
+
+        Args:
+            k: number of the member, from 0.
+        """
+        return type(self)(self.losses[k % len(self.losses)])
 
     def get_config(self) -> dict:
         """Return the constructor's arguments."""

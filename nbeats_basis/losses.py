@@ -12,28 +12,23 @@ def member_losses(head: Head, params, targets, weights, window: dict):
     """Return the mean loss of each member, `(M,)`.
 
     Args:
-        head: the head; `Point` gives member k the loss k modulo the number of losses.
+        head: the head; member k learns from its loss k modulo their number.
         params: `(M, B, H, P)`, location in network units.
         targets: `(M, B, H)` in network units, finite.
         weights: `(M, B, H)`, 0 where there is no target.
         window: what the members read, in network units: "values" and "observed" `(M, B, L)`, and "level" `(M, B)`,
             the data's zero is at -level.
     """
-    if head.is_distribution:
-        return _distribution_losses(head, params, targets, weights, window)
-    members = params.shape[0]
-    by_loss = {
-        name: [k for k in range(members) if head.losses[k % len(head.losses)] == name] for name in head.losses
-    }
+    members, losses = params.shape[0], head.losses
+    by_loss = {name: [k for k in range(members) if losses[k % len(losses)] == name] for name in losses}
     parts, order = [], []
     for name, ks in by_loss.items():
         if not ks:
             continue
         take = (lambda x: x) if len(ks) == members else (lambda x, ks=ks: tf.gather(x, ks))
         part = {key: take(value) for key, value in window.items()}
-        counted = take(weights)
-        errors, extra = _POINT[name](take(params[..., 0]), take(targets), counted, part, head.season_length)
-        parts.append(_mean(errors, counted * extra))
+        mean_loss = _distribution_loss if head.is_distribution else _point_loss
+        parts.append(mean_loss(head, name, take(params), take(targets), take(weights), part))
         order += ks
     joined = tf.concat(parts, axis=0)
     return (
@@ -41,16 +36,21 @@ def member_losses(head: Head, params, targets, weights, window: dict):
     )
 
 
-def _distribution_losses(head, params, targets, weights, window):
+def _point_loss(head, name, params, targets, weights, window):
+    errors, extra = _POINT[name](params[..., 0], targets, weights, window, head.season_length)
+    return _mean(errors, weights * extra)
+
+
+def _distribution_loss(head, name, params, targets, weights, window):
     """Return the negative log likelihood, or the location's own loss and the likelihood of the rest about it."""
-    if head.location == "likelihood":
+    if name == "likelihood":
         return _mean(-head.log_prob(params, targets), weights)
     location = params[..., 0]
     counted = weights
-    if head.location in _SIZE:  # weighted by 1 / size, in network units, not to vanish beside a likelihood
-        size = _SIZE[head.location](location, targets, weights, window)
+    if name in _SIZE:  # weighted by 1 / size, in network units, not to vanish beside a likelihood
+        size = _SIZE[name](location, targets, weights, window)
         counted = weights * tf.math.divide_no_nan(tf.ones_like(size), size)
-    errors = (targets - location) ** 2 if head.location == "mse" else tf.abs(targets - location)
+    errors = (targets - location) ** 2 if name == "mse" else tf.abs(targets - location)
     held = tf.concat([tf.stop_gradient(params[..., :1]), params[..., 1:]], axis=-1)
     return _mean(errors, counted) + _mean(-head.log_prob(held, targets), weights)
 

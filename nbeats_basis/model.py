@@ -93,7 +93,7 @@ class NBeats(Network):
         if self.window < longest:
             raise ValueError(f"`window` must be at least the longest lookback. Received: window={window!r}")
         self.head = head or Point()
-        if not on_grid and "mase" in getattr(self.head, "losses", ()):
+        if not on_grid and "mase" in self.head.losses:
             raise ValueError(
                 "the loss 'mase' counts steps of a season, which irregular times do not have. Use 'mae' or 'mse'. "
                 f"Received: head={self.head!r}"

@@ -9,7 +9,13 @@ from scipy import optimize, stats
 import nbeats_basis as nb
 from nbeats_basis.losses import member_losses
 
-HEADS = [nb.heads.Point(), nb.heads.Point(["mae", "mase"], 4), nb.heads.Normal(), nb.heads.StudentT()]
+HEADS = [
+    nb.heads.Point(),
+    nb.heads.Point(["mae", "mase"], 4),
+    nb.heads.Normal(),
+    nb.heads.StudentT(),
+    nb.heads.StudentT(["height", "change"]),
+]
 
 
 def softplus(x):
@@ -94,6 +100,20 @@ def test_members_take_the_losses_in_turn(rng):
     np.testing.assert_allclose(losses, expected, rtol=1e-5)
 
 
+def test_members_take_what_trains_the_location_in_turn(rng):
+    names = ["height", "likelihood", "change"]
+    params, y = rng.normal(size=(4, 2, 3, 3)).astype("float32"), rng.normal(size=(4, 2, 3)).astype("float32")
+    values = rng.normal(size=(4, 2, 5)).astype("float32")
+    head, ones = nb.heads.StudentT(names), np.ones_like(y)
+    window = {"values": values, "observed": np.ones_like(values), "level": np.ones((4, 2), "float32")}
+    losses = member_losses(head, params, y, ones, window)
+    for k in range(4):
+        own = (x[k : k + 1] for x in (params, y, ones))
+        part = {key: value[k : k + 1] for key, value in window.items()}
+        assert head.member(k) == nb.heads.StudentT(names[k % 3])
+        np.testing.assert_allclose(member_losses(head.member(k), *own, part)[0], losses[k], rtol=1e-5)
+
+
 def test_smape_stops_the_gradient_in_its_denominator():
     f = tf.constant([[[[1.0]]]])
     window = {"values": tf.zeros((1, 1, 2)), "observed": tf.ones((1, 1, 2)), "level": tf.zeros((1, 1))}
@@ -106,6 +126,10 @@ def test_smape_stops_the_gradient_in_its_denominator():
 def test_an_unknown_loss_is_refused():
     with pytest.raises(ValueError, match="loss='huber'"):
         nb.heads.Point("huber")
+    with pytest.raises(ValueError, match="location='huber'"):
+        nb.heads.StudentT(["change", "huber"])
+    with pytest.raises(ValueError, match="at least one name"):
+        nb.heads.StudentT([])
 
 
 @pytest.mark.parametrize("location", ["mae", "smape", "mape", "change", "height"])

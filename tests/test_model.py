@@ -88,15 +88,16 @@ def test_components_add_up_and_are_named(rng):
 
 
 @pytest.mark.parametrize(
-    "head", [nb.heads.StudentT(), nb.heads.Point(["smape", "mase", "mape"])], ids=["t", "point"]
+    "head",
+    [nb.heads.StudentT(), nb.heads.StudentT(["height", "change"]), nb.heads.Point(["smape", "mase", "mape"])],
+    ids=["t", "location", "point"],
 )
 def test_a_member_equals_the_same_network_trained_alone(windows, head):
     together = small(head=head)
     together.compile(keras.optimizers.Adam(1e-2))
     together.fit(windows, steps_per_epoch=12, verbose=0)
     for k in range(3):
-        own = head if head.is_distribution else nb.heads.Point(head.losses[k])
-        alone = small(members=1, seed=5 + k, lookback=[(8, 10, 12)[k]], head=own)
+        alone = small(members=1, seed=5 + k, lookback=[(8, 10, 12)[k]], head=head.member(k))
         alone.compile(keras.optimizers.Adam(1e-2))
         alone.fit(windows, steps_per_epoch=12, verbose=0)
         for a, b in zip(alone.trainable_variables, together.member(k).trainable_variables, strict=True):
