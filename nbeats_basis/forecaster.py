@@ -162,23 +162,22 @@ class Forecaster(Fitted):
             print(f"freq inferred: {panel.calendar.freq!r}")
         plans = [resolve(each, panel) for each in plan(self.get_params(), panel)]
         window = max(max(each["lookback"]) for each in plans)
-        nets, history = [], {}
+        training, history = plans[0]["training"], {}
         with (strategy or tf.distribute.get_strategy()).scope():
-            for number, each in enumerate(plans):
-                net = make_network(each, panel, window)
-                if verbose and len(plans) > 1:
+            nets = [make_network(each, panel, window) for each in plans]
+            windows = make_windows(panel, nets[0], training, val_size)  # the same for all
+            for number, net in enumerate(nets):
+                if verbose and len(nets) > 1:
                     print(
-                        f"network {number + 1} of {len(plans)}: {net.members} members of {net.component_names}"
+                        f"network {number + 1} of {len(nets)}: {net.members} members of {net.component_names}"
                     )
-                windows = make_windows(panel, net, each["training"], val_size)
-                log = train(net, windows, each["training"], bool(val_size), callbacks, verbose)
-                prefix = f"network{number}." if len(plans) > 1 else ""
+                log = train(net, windows, training, bool(val_size), callbacks, verbose)
+                prefix = f"network{number}." if len(nets) > 1 else ""
                 history |= {prefix + key: values for key, values in log.items()}
-                nets.append(net)
         net = as_one(nets)
         if weights == "validation":
             weigh(net, windows.validation())
-        self._set_fitted(net, panel, history, panel.spacing(), plans[0]["training"].max_points)
+        self._set_fitted(net, panel, history, panel.spacing(), training.max_points)
         return self
 
     def save(self, path: str) -> None:
