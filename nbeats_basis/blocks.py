@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from nbeats_basis.bases import Basis
 from nbeats_basis.checks import check_choice, check_int
-from nbeats_basis.encoders import encode, encoded_size
+from nbeats_basis.encoders import ASIDE, encode, encoded_size
 from nbeats_basis.members import MemberLayer, MemberNetwork
 from nbeats_basis.regression import (
     alike,
@@ -38,7 +38,7 @@ class BasisBlock(MemberLayer):
     - "regression": theta_0 = 0 in the above.
 
     With an encoder's context the network reads, instead of the window's values, the masked regression of the residual on the
-    block's own basis with each coefficient's certainty, and what the encoder says.
+    block's own basis with each coefficient's uncertainty, and what the encoder says.
 
     Where a head needs more than a location, the network proposes the coefficients of its other parameters.
 
@@ -157,8 +157,8 @@ class BasisBlock(MemberLayer):
         if regression is not None:
             right = moments(designs["past"], values)
         if context is not None:
-            certainty = 1 - regression[-1] * inverse_diagonal(*regression)
-            theta = tf.concat([solve(*regression, right), certainty, encode(context, values)], axis=-1)
+            uncertainty = ASIDE * regression[-1] * inverse_diagonal(*regression)  # 1 where data say nothing
+            theta = tf.concat([solve(*regression, right), uncertainty, encode(context, values)], axis=-1)
         if self.network is not None:
             theta = self.network(theta)
         if self.coefficients == "proposed":

@@ -1,4 +1,4 @@
-"""What a block's network reads of a window of irregular times: a curve through it, how certain it is, and the spacing."""
+"""What a block's network reads of a window of irregular times: a curve through it, how uncertain it is, and the spacing."""
 
 import keras
 import numpy as np
@@ -8,10 +8,8 @@ from nbeats_basis.checks import check_positive
 
 _KNOTS = 128  # most knots
 _RATES = 4  # weights of the spacing's summary
-_SMOOTH, _SMALL = (
-    0.05,
-    0.005,
-)  # weights of the differences and of the values in the regression, in observations
+_SMOOTH, _SMALL = 0.01, 0.001  # weights of differences and of values in the regression, in observations
+ASIDE = 0.3  # times what a network reads beside values, so that it does not drown them
 
 
 @keras.saving.register_keras_serializable(package="nbeats_basis")
@@ -19,16 +17,18 @@ class RegressionEncoder(keras.layers.Layer):
     r"""Reads windows of any number of observations at any times by a masked regression on broken lines.
 
     The knots lie `spacing` apart from the origin on, or grow further apart with age where that would take more than 128.
-    With E the hat functions of the knots at the observed times, W the mask, D the differences of neighbours, lambda = 0.05
-    and epsilon = 0.005,
+    With E the hat functions of the knots at the observed times, W the mask, D the differences of neighbours, lambda = 0.01
+    and epsilon = 0.001,
 
     - coefficients of a residual r: (E' W E + lambda D' D + epsilon I)^-1 E' W r: a line through the observations, straight
       across gaps, and falling to zero far from any;
-    - certainty of each: the same regression of a constant 1, 0 where nothing is near, towards 1 where data fix it;
-    - spacing: log(1 + sum of exp(t / tau)) over the observations, for tau = lookback / 4^j, j = 0..3.
+    - uncertainty of each: 1 minus the same regression of a constant 1, 1 where nothing is near, towards 0 where data fix it;
+    - spacing: log(1 + sum of exp(t / tau)) over the observations, for tau = lookback / 4^j, j = 0..3, less what it is of a
+      window full of observations `spacing` apart.
 
     The matrix is tridiagonal, so all this is linear in observations and knots. Nothing depends on the order of the points
-    or on the number of padded ones. On equally spaced times the coefficients are next to the values themselves.
+    or on the number of padded ones. On equally spaced times the coefficients are next to the values themselves, and the
+    others next to 0.
 
     Args:
         lookback: length of the longest window, in units of time.
@@ -41,7 +41,7 @@ class RegressionEncoder(keras.layers.Layer):
     Returns:
         dict for `encode`: `knot` `(M, B, L)` int32, each time's younger neighbour among all windows' knots, and its
         distance `share` from it, in [0, 1]; `diagonals` `(M, B, 3, K)` of the matrix; `ones` `(M, B, K)`, the right-hand side
-        of the certainty; `spacing` `(M, B, 4)`.
+        of a constant 1; `spacing` `(M, B, 4)`.
 
     Source: Eilers & Marx 1996, section 3, with first differences.
     """
@@ -51,6 +51,8 @@ class RegressionEncoder(keras.layers.Layer):
         self.lookback, self.spacing = check_positive("lookback", lookback), check_positive("spacing", spacing)
         intervals = min(max(1, int(np.ceil(lookback / spacing - 1e-6))), _KNOTS - 1)
         self.num_knots, self._bend = intervals + 1, _bend(intervals * self.spacing / self.lookback)
+        ages = np.arange(0, 1, self.spacing / self.lookback)[:, None]
+        self._full = np.log1p(np.exp(-ages * 4.0 ** np.arange(_RATES)).sum(axis=0)).astype("float32")
 
     def call(self, times, observed):
         """Return the regression's matrix and the spacing of the windows."""
@@ -70,7 +72,7 @@ class RegressionEncoder(keras.layers.Layer):
             "share": share,
             "diagonals": self._diagonals(*seen),
             "ones": _right(*seen[:2]),
-            "spacing": tf.math.log1p(tf.stack(counts, axis=-1)),
+            "spacing": tf.math.log1p(tf.stack(counts, axis=-1)) - self._full,
         }
 
     def _place(self, age):
@@ -93,9 +95,9 @@ class RegressionEncoder(keras.layers.Layer):
 
 
 def encode(context: dict, values):
-    """Return what a network reads of a residual, `(M, B, 2 K + 4)`: the curve, its certainty, the spacing.
+    """Return what a network reads of a residual, `(M, B, 2 K + 4)`: the curve, its uncertainty, the spacing.
 
-    The certainty is the same for every residual, but solved with one it costs next to nothing.
+    The uncertainty is the same for every residual, but solved with one it costs next to nothing.
 
     Args:
         context: of `RegressionEncoder`.
@@ -107,7 +109,8 @@ def encode(context: dict, values):
     curves = tf.linalg.tridiagonal_solve(
         context["diagonals"], right, diagonals_format="compact", partial_pivoting=False
     )
-    return tf.concat([curves[..., 0], curves[..., 1], context["spacing"]], axis=-1)
+    beside = tf.concat([1 - curves[..., 1], context["spacing"]], axis=-1)
+    return tf.concat([curves[..., 0], ASIDE * beside], axis=-1)
 
 
 def encoded_size(context_shape: dict) -> int:

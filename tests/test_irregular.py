@@ -379,7 +379,7 @@ def test_frames_of_another_kind_are_refused(fitted, stamps, numbers):
 
 
 @pytest.mark.parametrize(("spacing", "knots"), [(1.0, 31), (0.4, 76), (0.01, 128)])
-def test_the_encoder_is_a_regression_with_its_certainty(rng, spacing, knots):
+def test_the_encoder_is_a_regression_with_its_uncertainty(rng, spacing, knots):
     encoder = RegressionEncoder(30.0, spacing)
     times = -np.sort(rng.uniform(0, 30, (1, 2, 9)))[..., ::-1].astype("float32")
     times[0, 0, -1] = 0
@@ -396,13 +396,23 @@ def test_the_encoder_is_a_regression_with_its_certainty(rng, spacing, knots):
         assert 30 * np.expm1(np.log1p(encoder._bend) / 127) / encoder._bend == pytest.approx(0.01, rel=0.05)
     design = np.maximum(0, 1 - np.abs(place[:, None] * (knots - 1) - np.arange(knots)))
     difference = np.diff(np.eye(knots), axis=0)
-    matrix = design.T @ design + 0.05 * difference.T @ difference + 0.005 * np.eye(knots)
+    matrix = design.T @ design + 0.01 * difference.T @ difference + 0.001 * np.eye(knots)
     np.testing.assert_allclose(out[0, :knots], np.linalg.solve(matrix, design.T @ values[0, 0]), atol=1e-4)
-    certainty = np.linalg.solve(matrix, design.T @ np.ones(9))
-    np.testing.assert_allclose(out[0, knots : 2 * knots], certainty, atol=1e-4)
-    counts = [np.log1p(np.exp(times[0, 0] / (30 / 4**j)).sum()) for j in range(4)]
-    np.testing.assert_allclose(out[0, 2 * knots :], counts, atol=1e-5)
-    np.testing.assert_allclose(out[1], 0, atol=1e-6)
+    uncertainty = 1 - np.linalg.solve(matrix, design.T @ np.ones(9))
+    np.testing.assert_allclose(out[0, knots : 2 * knots], 0.3 * uncertainty, atol=1e-4)
+    rates = 4.0 ** np.arange(4)[:, None] / 30
+    seen, full = (np.log1p(np.exp(-rates * ages).sum(axis=1)) for ages in (age, np.arange(0, 30, spacing)))
+    np.testing.assert_allclose(out[0, 2 * knots :], 0.3 * (seen - full), atol=1e-5)
+    nothing = np.concatenate([np.zeros(knots), np.ones(knots), -full])  # where nothing is observed
+    np.testing.assert_allclose(out[1], np.repeat([1, 0.3], [knots, knots + 4]) * nothing, atol=1e-5)
+
+
+def test_a_full_window_of_equal_spacing_is_read_as_its_values(rng):
+    times, values = -np.arange(30.0, -1, -1, "float32")[None, None], rng.normal(size=(1, 1, 31))
+    context = RegressionEncoder(31.0, 1.0)(times, np.ones((1, 1, 31), "float32"))
+    out = encode(context, tf.constant(values, "float32")).numpy()[0, 0]
+    np.testing.assert_allclose(out[:31], values[0, 0, ::-1], atol=0.1)
+    assert np.abs(out[32:63]).max() < 0.01 and np.abs(out[64:]).max() < 1e-5
 
 
 def test_members_are_weighted_by_the_time_held_out(numbers):
