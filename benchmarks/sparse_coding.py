@@ -12,9 +12,11 @@ python benchmarks/sparse_coding.py --quick                # small, for a look
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
+import sys
 import time
 
 import keras
@@ -124,13 +126,14 @@ class Accuracy:
         values, codes = make_signals(self.design, 4000, tf.constant([10, 10]), self.noise_db)  # to stop by
         options, started = {} if start is None else {"start": start}, clocks()
         pursuit = getattr(sparse, name)(num_layers=LAYERS, **options)
-        history = sparse.train_stagewise(
-            pursuit,
-            lambda step: _batch(self.design, step, self.noise_db),
-            (values, self.design, codes),
-            verbose=2,
-            **training,
-        )
+        with contextlib.redirect_stdout(sys.stderr):  # progress; results alone go to the output
+            history = sparse.train_stagewise(
+                pursuit,
+                lambda step: _batch(self.design, step, self.noise_db),
+                (values, self.design, codes),
+                verbose=2,
+                **training,
+            )
         curve = [(round(row["seconds"]), round(row["validation"], 1)) for row in history]
         self.report(
             name,

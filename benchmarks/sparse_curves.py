@@ -3,8 +3,9 @@
 Reads its JSON lines (noiseless, well conditioned), of as many files as you like. Published: read to about 1 dB off the figure of the
 Open-L2O benchmark (Chen et al. 2021), 256 x 512, layer 16, trained for hours on a GPU.
 
-python benchmarks/sparse_coding.py --train LISTA LISTACPSS ALISTA > lines.jsonl
-python benchmarks/sparse_curves.py lines.jsonl --output docs/convergence.png
+python benchmarks/sparse_coding.py --part untrained --train ALISTA GatedALISTA --steps 700 --rate 2e-3 > lines.jsonl
+python benchmarks/sparse_coding.py --part --train LISTA LISTACPSS --start analytic --steps 200 > more.jsonl
+python benchmarks/sparse_curves.py lines.jsonl more.jsonl --output docs/convergence.png
 """
 
 import argparse
