@@ -123,6 +123,7 @@ class Distribution(Head):
     """
 
     is_distribution = True
+    losses = ("likelihood",)
     floor = 1e-3  # of the scale, relative to that of the window
 
     def __init__(self, location: str | Sequence[str] = "likelihood"):
@@ -135,7 +136,7 @@ class Distribution(Head):
         Args:
             k: number of the member, from 0.
         """
-        return type(self)(self.losses[k % len(self.losses)])
+        return self.from_config({**self.get_config(), "location": self.losses[k % len(self.losses)]})
 
     def get_config(self) -> dict:
         """Return the constructor's arguments."""

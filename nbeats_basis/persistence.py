@@ -13,7 +13,7 @@ from nbeats_basis.model import NBeats
 from nbeats_basis.network import Network
 from nbeats_basis.panel import Columns
 
-SCHEMA = 3
+SCHEMA = 4
 
 
 def write(folder: Path, settings: dict, net: Network, history: pd.DataFrame, columns: Columns) -> None:

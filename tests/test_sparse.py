@@ -67,7 +67,7 @@ def test_support_selection(rng):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("threshold", [0.5, "each"])
+@pytest.mark.parametrize("threshold", [0.5, -0.0, "each"])
 def test_support_selection_of_a_share_each(rng, dtype, threshold):
     """Against sorting: shares from none to all, rows of ties and zeros, a threshold for all or for each code."""
     codes = rng.normal(size=(2, 30, 20)).astype(dtype)

@@ -114,10 +114,10 @@ def support_threshold(codes, threshold, share, size=None):
         floor = tf.reduce_min(
             tf.stop_gradient(in_dtype(threshold, size.dtype)) + tf.zeros_like(size), axis=-1
         )
-        bound = tf.cast(
-            _bound_of_largest(size, tf.broadcast_to(exempt, tf.shape(floor)), tf.nn.relu(floor)), size.dtype
-        )
-    return tf.where((size >= bound[..., None]) & (size > threshold), codes, shrunk)
+        floor = tf.abs(tf.nn.relu(floor))  # without the sign of -0
+        bound = _bound_of_largest(size, tf.broadcast_to(exempt, tf.shape(floor)), floor)
+    large = tf.cast(size, bound.dtype) >= bound[..., None]
+    return tf.where(large & (size > threshold), codes, shrunk)
 
 
 def _bound_of_largest(sizes, k, floor):
@@ -128,9 +128,7 @@ def _bound_of_largest(sizes, k, floor):
     """
     sizes, floor = (x if x.dtype == tf.float64 else tf.cast(x, "float32") for x in (sizes, floor))
     integer = tf.int64 if sizes.dtype == tf.float64 else tf.int32
-    bits = tf.bitcast(sizes, integer)
-
-    ones = tf.ones(tf.shape(sizes)[-1])
+    bits, ones = tf.bitcast(sizes, integer), tf.ones(tf.shape(sizes)[-1])
 
     def count(bound):  # a product: XLA sums rows of integers at a third of its speed
         return tf.cast(tf.tensordot(tf.cast(bits >= bound[..., None], "float32"), ones, 1), "int32")
@@ -138,8 +136,8 @@ def _bound_of_largest(sizes, k, floor):
     def halve(low, high):
         middle = low + (high - low) // 2
         found = count(middle)
-        low = tf.where(found >= k, middle, low)
-        return low, tf.where(found > k, high, tf.where(found == k, middle + 1, middle))
+        high = tf.where(found > k, high, tf.where(found == k, middle + 1, middle))
+        return tf.where(found >= k, middle, low), high
 
     low = tf.bitcast(floor, integer)
     infinity = tf.fill(tf.shape(low), tf.bitcast(tf.constant(np.inf, sizes.dtype), integer) + 1)
