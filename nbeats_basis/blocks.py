@@ -57,7 +57,6 @@ class BasisBlock(MemberLayer):
         observed: `(M, B, L)`, 1 where observed, 0 elsewhere.
         query_times: `(M or 1, B or 1, H)`.
         context: of an encoder, what the network reads instead of the window. Defaults to None.
-        designs: of `designs`, to share them between the blocks of a stack. Defaults to None.
 
     Returns:
         backcast `(M, B, L)`, forecast `(M, B, H, P)`, the location first, and the location's coefficients `(M, B, K)`.
@@ -92,15 +91,7 @@ class BasisBlock(MemberLayer):
         self.num_params = check_int("num_params", num_params)
         self.offset = bool(offset)
 
-    def build(
-        self,
-        times_shape,
-        values_shape,
-        observed_shape,
-        query_times_shape,
-        context_shape=None,
-        designs_shape=None,
-    ):
+    def build(self, times_shape, values_shape, observed_shape, query_times_shape, context_shape=None):
         """Create the network, the bases' weights and the precisions."""
         if self.seeds is None:
             self.assign_members(range(values_shape[0]), self.scope)
@@ -150,9 +141,20 @@ class BasisBlock(MemberLayer):
             designs["regression"] = inverse(gram, precision, alike(past, observed)), gram, precision
         return designs
 
-    def call(self, times, values, observed, query_times, context=None, designs=None):
+    def call(self, times, values, observed, query_times, context=None):
         """Return backcast, forecast and coefficients."""
-        designs = designs or self.designs(times, observed, query_times)
+        designs = self.designs(times, observed, query_times)
+        backcast, theta = self.explain(values, designs, context)
+        return backcast, self.forecast(theta, designs), theta[0]
+
+    def explain(self, values, designs: dict, context: dict | None = None) -> tuple:
+        """Return the backcast `(M, B, L)` and the coefficients of the forecast's parameters, P of `(M, B, K)`, the location's first.
+
+        Args:
+            values: `(M, B, L)`, the residual, 0 where not observed.
+            designs: of `designs`.
+            context: of an encoder. Defaults to None.
+        """
         regression, right, theta = designs.get("regression"), None, values
         if regression is not None:
             right = moments(designs["past"], values)
@@ -168,9 +170,16 @@ class BasisBlock(MemberLayer):
         else:
             location, theta = self._regress(regression, right, theta)
             backcast = expand(designs["past"], location)
-        theta = [self._with_offset(each) for each in tf.split(theta, self.num_params, axis=-1)]
-        curves = [expand(designs["future"], each) for each in theta]
-        return backcast, tf.stack(curves, axis=-1), theta[0]
+        return backcast, [self._with_offset(each) for each in tf.split(theta, self.num_params, axis=-1)]
+
+    def forecast(self, theta: list, designs: dict):
+        """Return the forecast of coefficients, or of their sum over several residuals, `(M, B, H, P)`.
+
+        Args:
+            theta: P of `(M, B, K)`.
+            designs: of `designs`.
+        """
+        return tf.stack([expand(designs["future"], each) for each in theta], axis=-1)
 
     def _regress(self, regression, right, theta):
         """Return the location's coefficients `(M, B, K)` and those of all parameters `(M, B, P K)`.

@@ -41,15 +41,7 @@ class SparseBlock(BasisBlock):
         super().__init__(basis, None, units, num_layers, num_params=num_params, **kwargs)
         self.pursuit = pursuit
 
-    def build(
-        self,
-        times_shape,
-        values_shape,
-        observed_shape,
-        query_times_shape,
-        context_shape=None,
-        designs_shape=None,
-    ):
+    def build(self, times_shape, values_shape, observed_shape, query_times_shape, context_shape=None):
         """Create the weights of pursuit, dictionary and network."""
         super().build(times_shape, values_shape, observed_shape, query_times_shape, context_shape)
         self.pursuit.assign_members(self.seeds, f"{self.scope}/pursuit")
@@ -86,9 +78,14 @@ class SparseBlock(BasisBlock):
         """
         return self.pursuit.pursue(values, designs["given"]) / designs["norms"]
 
-    def call(self, times, values, observed, query_times, context=None, designs=None):
-        """Return backcast, forecast and codes."""
-        designs = designs or self.designs(times, observed, query_times)
+    def explain(self, values, designs: dict, context: dict | None = None) -> tuple:
+        """Return the backcast and the codes, those of further parameters proposed.
+
+        Args:
+            values: `(M, B, L)`, the residual, 0 where not observed.
+            designs: of `designs`.
+            context: of an encoder. Defaults to None.
+        """
         theta = [self.codes(values, designs)]
         if self.network is not None:
             read = values
@@ -96,8 +93,7 @@ class SparseBlock(BasisBlock):
                 seen = tf.broadcast_to(designs["norms"] / (1 + designs["norms"]), tf.shape(theta[0]))
                 read = tf.concat([theta[0], seen, encode(context, values)], axis=-1)
             theta += tf.split(self.network(read), self.num_params - 1, axis=-1)
-        curves = [expand(designs["future"], each) for each in theta]
-        return expand(designs["past"], theta[0]), tf.stack(curves, axis=-1), theta[0]
+        return expand(designs["past"], theta[0]), theta
 
     def get_config(self):
         """Return the constructor's arguments."""

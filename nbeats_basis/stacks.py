@@ -127,14 +127,17 @@ class Stack(MemberLayer):
     def call(self, times, values, observed, query_times, context=None, origin=None, order=0):
         """Return the residual left, the stack's forecast, its backcast and its blocks' coefficients."""
         designs = [block.designs(times, observed, query_times, origin, order) for block in self.blocks]
-        backcast, forecast, coefficients = 0.0, 0.0, []
+        backcast, found = 0.0, [[] for _ in self.blocks]  # coefficients, added up before they are expanded
         for i in range(self.num_blocks):
             k = 0 if self.shared_weights else i
-            back, partial, theta = self.blocks[k](times, values, observed, query_times, context, designs[k])
+            back, theta = self.blocks[k].explain(values, designs[k], context)
             values = (values - back) * observed
-            backcast, forecast = backcast + back, forecast + partial
-            coefficients.append(theta)
-        return values, forecast, backcast, tf.stack(coefficients, axis=2)
+            backcast = backcast + back
+            found[k].append(theta)
+        sums = [[tf.add_n(each) for each in zip(*thetas, strict=True)] for thetas in found]
+        parts = zip(self.blocks, sums, designs, strict=True)
+        forecast = tf.add_n([block.forecast(theta, design) for block, theta, design in parts])
+        return values, forecast, backcast, tf.stack([theta[0] for each in found for theta in each], axis=2)
 
     def get_config(self):
         """Return the constructor's arguments."""
