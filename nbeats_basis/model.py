@@ -16,7 +16,7 @@ from nbeats_basis.optimizers import Adam
 from nbeats_basis.replicas import apply_if, average
 from nbeats_basis.scaling import SCALINGS, standardize
 from nbeats_basis.stacks import Generic, Seasonality, Stack, Trend
-from nbeats_basis.training import StopOnNonFinite, clip_members
+from nbeats_basis.training import StopOnNonFinite, clip_members, repeated
 
 
 @keras.saving.register_keras_serializable(package="nbeats_basis")
@@ -275,6 +275,20 @@ class NBeats(Network):
             kwargs.setdefault("shuffle", False)  # a dataset brings its own order
         kwargs |= {"validation_data": validation_data, "callbacks": callbacks}
         return super().fit(x, epochs=epochs, steps_per_epoch=steps_per_epoch, **kwargs)
+
+    def make_train_function(self, force: bool = False):
+        """Compile the steps of an execution to one loop where windows draw themselves; else as Keras does."""
+        if (
+            self._train_source is None
+            or self.run_eagerly
+            or self.distribute_strategy.num_replicas_in_sync > 1
+        ):
+            super().make_train_function(force)
+        elif force or self.train_function is None:
+            run = self.distribute_strategy.run
+            step = tf.autograph.experimental.do_not_convert(lambda: run(self.train_step, (None,)))
+            step = tf.function(step, jit_compile=True) if self.jit_compile else step
+            self.train_function = repeated(step, self.steps_per_execution, self.get_metrics_result)
 
     def train_step(self, data):
         """Draw windows, take one step; skip it and remember where if a loss or gradient is not finite."""

@@ -31,20 +31,28 @@ class Adam(keras.optimizers.Adam):
         if self.amsgrad:
             raise ValueError("`amsgrad` is for `keras.optimizers.Adam`. Received: amsgrad=True")
 
+    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+        """Compute what all weights share once, where Keras hands on the learning rate."""
+        step = tf.cast(self.iterations + 1, "float32")
+        betas = [tf.constant(beta, "float32") for beta in (self.beta_1, self.beta_2)]
+        shared = dict(zip(("beta1", "beta2"), betas, strict=True))
+        shared |= {f"{name}_power": tf.pow(beta, step) for name, beta in shared.items()}
+        shared |= {"lr": tf.cast(learning_rate, "float32"), "epsilon": tf.constant(self.epsilon, "float32")}
+        super()._backend_update_step(grads, trainable_variables, shared)
+
     def update_step(self, gradient, variable, learning_rate):
-        """Update a weight and its two means."""
+        """Update a weight and its two means.
+
+        Args:
+            gradient: of the weight.
+            variable: the weight.
+            learning_rate: scalars that the weights share, float32 by name.
+        """
         number = self._get_variable_index(variable)
-        step = tf.cast(self.iterations + 1, variable.dtype)
-        beta_1, beta_2 = (tf.constant(beta, variable.dtype) for beta in (self.beta_1, self.beta_2))
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=self._momentums[number].value.handle,
             v=self._velocities[number].value.handle,
-            beta1_power=beta_1**step,
-            beta2_power=beta_2**step,
-            lr=tf.cast(learning_rate, variable.dtype),
-            beta1=beta_1,
-            beta2=beta_2,
-            epsilon=tf.constant(self.epsilon, variable.dtype),
             grad=tf.cast(gradient, variable.dtype),
+            **{name: tf.cast(scalar, variable.dtype) for name, scalar in learning_rate.items()},
         )

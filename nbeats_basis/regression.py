@@ -13,7 +13,7 @@ def expand(design, theta):
         design: `(M or 1, B or 1, T, K)`.
         theta: `(M, B, K)`.
     """
-    return _product(theta, tf.linalg.matrix_transpose(design))
+    return _product(theta, design, transpose=True)
 
 
 def moments(design, values):
@@ -26,16 +26,17 @@ def moments(design, values):
     return _product(values, design)
 
 
-def _product(rows, matrix):
+def _product(rows, matrix, transpose: bool = False):
     """Return the products of row vectors and matrices, `(M, B, J)`; on the processor faster than those of columns.
 
     Args:
         rows: `(M, B, I)`.
-        matrix: `(M or 1, B or 1, I, J)`.
+        matrix: `(M or 1, B or 1, I, J)`, or `(M or 1, B or 1, J, I)` to transpose.
+        transpose: True to transpose the matrices. Defaults to False.
     """
     if matrix.shape[1] == 1:  # one matrix for all windows
-        return tf.matmul(rows, matrix[:, 0])
-    return tf.matmul(rows[..., None, :], matrix)[..., 0, :]
+        return tf.matmul(rows, tf.squeeze(matrix, 1), transpose_b=transpose)
+    return tf.squeeze(tf.matmul(tf.expand_dims(rows, -2), matrix, transpose_b=transpose), -2)
 
 
 def normal_matrix(design, observed):

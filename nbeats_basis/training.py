@@ -1,6 +1,7 @@
 """How a forecaster trains, and how training stops when it fails."""
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 
@@ -84,6 +85,27 @@ def make_optimizer(training: Training, steps: int, callbacks: list | None) -> ke
     return Adam(halved)
 
 
+def repeated(step: Callable, times: int, result: Callable) -> Callable:
+    """Return a compiled function that takes some steps; its argument, Keras' iterator, is left alone.
+
+    Args:
+        step: function without arguments, whose effect counts.
+        times: number of steps.
+        result: function of what to return after them.
+    """
+
+    def body(number):
+        step()
+        return (number + 1,)
+
+    @tf.function(autograph=False)
+    def steps():
+        tf.while_loop(lambda number: number < times, body, [tf.constant(0)])
+        return result()
+
+    return lambda iterator: steps()
+
+
 def clip_members(gradients: list, clip_norm: float) -> tuple:
     """Return the gradients with each member's norm at most `clip_norm`, and the norms before, `(M,)`.
 
@@ -91,9 +113,12 @@ def clip_members(gradients: list, clip_norm: float) -> tuple:
         gradients: list of `(M, ...)`, over all weights.
         clip_norm: largest norm.
     """
-    norms = tf.sqrt(tf.add_n([tf.reduce_sum(g**2, axis=range(1, len(g.shape))) for g in gradients]))
+    norms = tf.sqrt(
+        tf.add_n([tf.reduce_sum(tf.square(g), axis=[*range(1, len(g.shape))]) for g in gradients])
+    )
     factor = tf.minimum(1.0, clip_norm / tf.maximum(norms, 1e-12))
-    return [g * tf.reshape(factor, (-1, *[1] * (len(g.shape) - 1))) for g in gradients], norms
+    shaped = {rank: tf.reshape(factor, (-1, *[1] * (rank - 1))) for rank in {len(g.shape) for g in gradients}}
+    return [g * shaped[len(g.shape)] for g in gradients], norms
 
 
 class StopOnNonFinite(keras.callbacks.Callback):

@@ -40,6 +40,22 @@ def test_log_densities_match_scipy(rng):
 
 
 @pytest.mark.parametrize("head", [nb.heads.Normal(), nb.heads.StudentT()], ids=repr)
+def test_log_densities_and_their_gradients_are_those_of_the_distribution(head, rng):
+    params = tf.constant(5 * rng.normal(size=(200, head.num_params)), "float32")
+    if head.num_params == 3:  # up to 1,000 degrees of freedom
+        params = tf.concat([params[:, :2], 10 ** tf.constant(rng.uniform(-1, 3, (200, 1)), "float32")], -1)
+    y = tf.constant(rng.normal(size=200), "float32")
+    answers = []
+    for law in (head.log_prob, lambda params, y: head.distribution(params).log_prob(y)):
+        with tf.GradientTape() as tape:
+            tape.watch(params)
+            density = law(params, y)
+        answers.append((density, tape.gradient(density, params)))
+    for ours, theirs in zip(*answers, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=2e-4, atol=2e-4)
+
+
+@pytest.mark.parametrize("head", [nb.heads.Normal(), nb.heads.StudentT()], ids=repr)
 @pytest.mark.parametrize("spread", [0.1, 30.0])
 def test_mixture_quantiles_invert_the_mixtures_distribution_function(head, spread, rng):
     params = rng.normal(size=(4, 3, 2, head.num_params))
