@@ -21,13 +21,13 @@ def member_losses(head: Head, params, targets, weights, window: dict):
     """
     members, losses = params.shape[0], head.losses
     by_loss = {name: [k for k in range(members) if losses[k % len(losses)] == name] for name in losses}
+    mean_loss = _distribution_loss if head.is_distribution else _point_loss
     parts, order = [], []
     for name, ks in by_loss.items():
         if not ks:
             continue
         take = (lambda x: x) if len(ks) == members else (lambda x, ks=ks: tf.gather(x, ks))
         part = {key: take(value) for key, value in window.items()}
-        mean_loss = _distribution_loss if head.is_distribution else _point_loss
         parts.append(mean_loss(head, name, take(params), take(targets), take(weights), part))
         order += ks
     joined = tf.concat(parts, axis=0)

@@ -261,9 +261,10 @@ class NBeats(Network):
             callbacks: list of Keras callbacks. Defaults to None.
             **kwargs: further arguments of `keras.Model.fit`.
         """
-        if hasattr(x, "draw"):
-            if x is not self._train_source:
-                self._train_source, self.train_function = x, None
+        source = x if hasattr(x, "draw") else None
+        if source is not self._train_source:
+            self._train_source, self.train_function = source, None
+        if source is not None:
             x = tf.data.Dataset.range(check_int("steps_per_epoch", steps_per_epoch)).repeat()
             x = x.batch(self.distribute_strategy.num_replicas_in_sync)  # one a replica
         if hasattr(validation_data, "origins"):

@@ -1,4 +1,4 @@
-"""The fused optimizer against Keras', and products in bfloat16."""
+"""The fused optimizer against Keras', steps in one loop against a data set's, and products in bfloat16."""
 
 from dataclasses import replace
 from functools import partial
@@ -83,6 +83,25 @@ def test_products_in_bfloat16_round_to_eight_bits(rng):
     error = np.abs(coarse - exact).max()
     assert error > 1e-4
     np.testing.assert_allclose(coarse, hidden, atol=error / 4)
+
+
+@pytest.mark.parametrize("per_execution", [1, 3])
+def test_windows_train_as_the_pairs_they_draw(windows, per_execution):
+    drawn, given = small(), small()
+    for net in (drawn, given):
+        net.compile(Adam(1e-2), steps_per_execution=per_execution)
+    log = drawn.fit(windows, steps_per_epoch=6, epochs=2, verbose=0).history["loss"]
+    given.fit(windows, steps_per_epoch=6, verbose=0)
+    pairs = [windows.draw(tf.constant(step), given.member_seeds) for step in range(6, 12)]
+    pairs = [(tree["values"] if isinstance(tree, dict) else tree, targets) for tree, targets in pairs]
+    dataset = tf.data.Dataset.from_tensor_slices(tuple(tf.stack(each) for each in zip(*pairs, strict=True)))
+    after = given.fit(dataset, verbose=0).history["loss"]
+    assert given.optimizer.iterations == drawn.optimizer.iterations == 12
+    np.testing.assert_allclose(after[-1], log[-1], rtol=1e-5)
+    for ours, theirs in zip(drawn.trainable_variables, given.trainable_variables, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    nothing = dataset.map(lambda values, targets: (values, targets * np.nan))  # not the windows of before
+    assert drawn.fit(nothing, verbose=0).history["loss"] == [0]
 
 
 def test_training_in_bfloat16_keeps_weights_and_forecasts_in_float32(windows):
