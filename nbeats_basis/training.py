@@ -113,8 +113,8 @@ def clip_members(gradients: list, clip_norm: float) -> tuple:
         gradients: list of `(M, ...)`, over all weights.
         clip_norm: largest norm.
     """
-    norm = tf.math.reduce_euclidean_norm
-    norms = norm(tf.stack([norm(g, axis=[*range(1, len(g.shape))]) for g in gradients]), axis=0)
+    squares = [tf.reduce_sum(tf.square(g), axis=[*range(1, len(g.shape))]) for g in gradients]
+    norms = tf.sqrt(tf.add_n(squares))
     factor = tf.minimum(1.0, clip_norm / tf.maximum(norms, 1e-12))
     shaped = {rank: tf.reshape(factor, (-1, *[1] * (rank - 1))) for rank in {len(g.shape) for g in gradients}}
     return [g * shaped[len(g.shape)] for g in gradients], norms
