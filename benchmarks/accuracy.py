@@ -32,7 +32,7 @@ FREQUENCIES = {"yearly": "YS", "quarterly": "QS", "monthly": "MS", "other": 1}
 HEADS = {"tourism": nb.heads.StudentT("mape")}
 NAIVE = {"seasonal_naive": seasonal_naive, "naive2": naive2}
 PRESETS = ("default", "fast", "best")
-PEERS = ("nbeats", "nhits", "ets", "dot")
+PEERS = ("nbeats", "nhits", "darts", "ets", "dot")
 KEY = ("group", "seed")
 
 

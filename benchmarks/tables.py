@@ -27,6 +27,7 @@ NAMES = {
     "best": ("ours", 'preset="best"'),
     "nbeats": ("peer", "neuralforecast N-BEATS-I"),
     "nhits": ("peer", "neuralforecast N-HiTS"),
+    "darts": ("peer", "darts N-BEATS-I"),
     "ets": ("peer", "statsforecast AutoETS"),
     "dot": ("peer", "statsforecast DynamicOptimizedTheta"),
     "seasonal_naive": ("naive", "seasonal naive"),

@@ -255,7 +255,7 @@ class StudentT(Distribution):
     def log_prob(self, params, targets):
         """Return the log density at the targets, in network units, as the distribution's but of few operations.
 
-        Exact to 1e-5 for up to 100 degrees of freedom, and to 1e-3 for up to 1e4.
+        Its log gammas in float32 make errors of 2e-5 at 100 degrees of freedom, 4e-4 at 1,000 and 4e-3 at 10,000.
 
         Args:
             params: `(..., 3)`.

@@ -1,6 +1,6 @@
 """Forecasts of peer packages, in their own environment: reads frames, writes a frame.
 
-python benchmarks/peers/run.py nbeats|nhits|ets|dot|prophet train.csv at.csv out.csv --season 12 --freq MS
+python benchmarks/peers/run.py nbeats|nhits|darts|ets|dot|prophet train.csv at.csv out.csv --season 12 --freq MS
 
 `train.csv` holds unique_id, ds (stamps, or integers with `--freq 1`), y; `at.csv` the unique_id and ds to forecast; `out.csv` is
 `at.csv` with a column yhat.
@@ -63,6 +63,48 @@ def neural(train: pd.DataFrame, at: pd.DataFrame, options) -> tuple[pd.DataFrame
     return table, {"seconds": spent, **versions}
 
 
+def darts(train: pd.DataFrame, at: pd.DataFrame, options) -> tuple[pd.DataFrame, dict]:
+    """Forecast by one interpretable N-BEATS of darts, which reads three horizons, or what the shortest series leaves."""
+    import darts as package
+    import torch
+    from darts.models import NBEATSModel
+
+    horizon = horizon_of(train, at, options.freq)
+    shortest = int(train.groupby("unique_id").size().min())
+    begin = clock()
+    series = package.TimeSeries.from_group_dataframe(train, "unique_id", "ds", "y", freq=options.freq)
+    model = NBEATSModel(
+        min(3 * horizon, shortest - horizon),
+        horizon,
+        generic_architecture=False,
+        num_blocks=3,
+        num_layers=4,
+        layer_widths=256,
+        use_reversible_instance_norm=True,
+        loss_fn=torch.nn.L1Loss(),
+        optimizer_kwargs={"lr": 1e-3},
+        batch_size=1024,
+        n_epochs=options.steps,
+        random_state=options.seed,
+        pl_trainer_kwargs={"max_steps": options.steps, "enable_progress_bar": False},
+    )
+    model.fit(series, verbose=False)
+    fitted = clock()
+    forecasts = model.predict(horizon, series, verbose=False)
+    tables = [
+        pd.DataFrame(
+            {
+                "unique_id": each.static_covariates["unique_id"].iloc[0],
+                "ds": each.time_index,
+                "yhat": each.values()[:, 0],
+            }
+        )
+        for each in forecasts
+    ]
+    spent = {"fit": since(begin, fitted), "predict": since(fitted)}
+    return pd.concat(tables), {"seconds": spent, "darts": package.__version__, "torch": torch.__version__}
+
+
 def statistical(train: pd.DataFrame, at: pd.DataFrame, options) -> tuple[pd.DataFrame, dict]:
     """Forecast each series by statsforecast's AutoETS or DynamicOptimizedTheta, on all cores."""
     import statsforecast
@@ -118,6 +160,7 @@ def prophet(train: pd.DataFrame, at: pd.DataFrame, options) -> tuple[pd.DataFram
 PEERS = {
     "nbeats": neural,
     "nhits": neural,
+    "darts": darts,
     "ets": statistical,
     "dot": statistical,
     "prophet": prophet,
