@@ -312,7 +312,7 @@ def main() -> None:
     parser.add_argument("tasks", nargs="+", choices=list(TASKS))
     parser.add_argument("--python", required=True, help="python of the peers' environment")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=3, help="of a turn of `train`")
+    parser.add_argument("--steps", type=int, default=10, help="of a turn of `train`")
     parser.add_argument("--variants", nargs="*", default=list(VARIANTS), help="of the peer in `train`")
     parser.add_argument("--precision", nargs="+", default=["float32"], help="of this package while training")
     parser.add_argument("--units", nargs="+", type=int, default=[128, 256], help="of the networks in `fit`")
