@@ -34,10 +34,15 @@ class Adam(keras.optimizers.Adam):
     def _backend_update_step(self, grads, trainable_variables, learning_rate):
         """Compute what all weights share once, where Keras hands on the learning rate."""
         step = tf.cast(self.iterations + 1, "float32")
-        betas = [tf.constant(beta, "float32") for beta in (self.beta_1, self.beta_2)]
-        shared = dict(zip(("beta1", "beta2"), betas, strict=True))
-        shared |= {f"{name}_power": tf.pow(beta, step) for name, beta in shared.items()}
-        shared |= {"lr": tf.cast(learning_rate, "float32"), "epsilon": tf.constant(self.epsilon, "float32")}
+        beta_1, beta_2 = (tf.constant(beta, "float32") for beta in (self.beta_1, self.beta_2))
+        shared = {
+            "lr": tf.cast(learning_rate, "float32"),
+            "beta1": beta_1,
+            "beta2": beta_2,
+            "beta1_power": beta_1**step,
+            "beta2_power": beta_2**step,
+            "epsilon": tf.constant(self.epsilon, "float32"),
+        }
         super()._backend_update_step(grads, trainable_variables, shared)
 
     def update_step(self, gradient, variable, learning_rate):

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 from reference import layers_of, ridge
 
+import nbeats_basis as nb
 from nbeats_basis.bases import Fourier, Polynomial
 from nbeats_basis.blocks import BasisBlock
 from nbeats_basis.regression import (
@@ -180,6 +181,34 @@ def test_a_regression_is_finite_where_data_and_prior_say_nothing():
     backcast, forecast, _ = block(times, ones, ones, query)
     np.testing.assert_allclose(backcast, 1.0, atol=0.02)
     assert np.isfinite(forecast).all()
+
+
+@pytest.mark.parametrize(
+    "stack",
+    [
+        nb.Generic(3, num_blocks=3, units=8, shared_weights=True),  # with its bias three times
+        nb.Generic(3, num_blocks=3, units=8),
+        nb.Trend(units=8, coefficients="combined"),
+    ],
+    ids=["shared", "apart", "combined"],
+)
+def test_a_stack_forecasts_what_its_blocks_do(stack, window, rng):
+    """Block after block, each on what the one before left."""
+    values, observed = window
+    stack.bind(12, 4, 3, [1, 2], "stack")
+    stack(TIMES, values, observed, QUERY)
+    for weight in stack.trainable_weights:
+        weight.assign_add(rng.normal(0, 0.1, weight.shape))
+    left, forecast, backcast, coefficients = stack(TIMES, values, observed, QUERY)
+    residual, total, thetas = values, 0.0, []
+    for i in range(3):
+        back, part, theta = stack.blocks[i % len(stack.blocks)](TIMES, residual, observed, QUERY)
+        residual, total = (residual - back) * observed, total + part
+        thetas.append(theta)
+    np.testing.assert_allclose(forecast, total, atol=1e-5)
+    np.testing.assert_allclose(left, residual, atol=1e-5)
+    np.testing.assert_allclose((values - backcast) * observed, residual, atol=1e-5)
+    np.testing.assert_allclose(coefficients, np.stack(thetas, axis=2), atol=1e-5)
 
 
 def test_parts_that_do_not_fit_are_refused():
