@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 from nbeats_basis.calendars import length, season_length
 from nbeats_basis.checks import DataWarning
-from nbeats_basis.heads import Head
 from nbeats_basis.model import NBeats
 from nbeats_basis.observations import IrregularWindows
 from nbeats_basis.panel import Panel
@@ -13,28 +12,16 @@ from nbeats_basis.training import Training
 from nbeats_basis.windows import Windows
 
 _EMPTIED = 1 / 64  # share of training windows whose history is hidden
-_RELATIVE = 0.1  # typical spread over typical level above which changes are seen relative to the level
-
-
-def default_scaling(panel: Panel, head: Head) -> str:
-    """Return "level" for a head of percentages where the data vary by percentages that matter, "std" for all others.
-
-    Args:
-        panel: the series.
-        head: of the network.
-    """
-    level, spread = panel.typical()
-    return "level" if head.is_relative and spread >= _RELATIVE * abs(level) else "std"
 
 
 def resolve(params: dict, panel: Panel) -> dict:
-    """Return the arguments of one network, all that are None replaced by what suits the panel, lengths as numbers, lookbacks a list.
+    """Return the arguments of one network, lengths as numbers, lookbacks a list.
 
     Args:
         params: of `presets.plan`.
         panel: the series.
     """
-    calendar, head = panel.calendar, params["head"]
+    calendar = panel.calendar
     season, irregular = season_length(calendar.freq), calendar.freq is None
     horizon = length("horizon", params["horizon"], calendar)
     given = params["lookback"]
@@ -46,11 +33,7 @@ def resolve(params: dict, panel: Panel) -> dict:
     else:
         several = isinstance(given, Sequence) and not isinstance(given, str)
         lookbacks = [length("lookback", each, calendar) for each in (given if several else [given])]
-    return params | {
-        "horizon": horizon,
-        "lookback": lookbacks,
-        "scaling": params["scaling"] or default_scaling(panel, head),
-    }
+    return params | {"horizon": horizon, "lookback": lookbacks}
 
 
 def make_network(plan: dict, panel: Panel, window: float) -> NBeats:

@@ -48,13 +48,15 @@ class Forecaster(Fitted):
         members: networks of each kind in the ensemble, or "auto", 4 and up to 12 where training is short, or what the preset says.
             Defaults to "auto".
         training: a `Training`; None for its defaults. Defaults to None.
-        scaling: "std", "level", "panel" or "none", see `NBeats`; None for "level" with a head that learns from percentages where
-            the typical standard deviation is at least a tenth of the typical value, and "std" elsewhere. Defaults to None.
+        scaling: "std", "level", "ratio", "panel" or "none", see `NBeats`; None for "level" with a head that learns from percentages
+            where the typical standard deviation is at least a tenth of the typical value, "std" elsewhere, or what the preset says.
+            Defaults to None.
         seed: equal seeds give equal forecasts on one machine. Defaults to 0.
         time_unit: unit of numbers that stand for irregular times of stamps, and of slopes: "W", "D", "h", "min", "s",
             "ms", "us" or "ns". Defaults to "D".
-        preset: "best" for an ensemble of 24 networks of two kinds that train four times as long, "fast" for six that train twice as
-            long; on a calendar both have `heads.StudentT("change")`, and blocks of two layers of width 256 for months and shorter steps.
+        preset: "best" for an ensemble of 24 networks that train four times as long, "fast" for six that train twice as long; on a
+            calendar both have `heads.StudentT("change")`, blocks of two layers of width 256 for months and shorter steps, and, where
+            the typical standard deviation is at least a tenth of the typical value, networks with the scaling "ratio" among them.
             Arguments given count for all their networks. Defaults to None, one kind.
 
     Attributes:

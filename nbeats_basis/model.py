@@ -35,7 +35,8 @@ class NBeats(Network):
         head: what the parameters mean. Defaults to None, `Point("mae")`.
         members: M, number of networks. Defaults to 1.
         scaling: "std" (forecasts follow any c y + d), "level" (changes relative to the level, forecasts follow c y),
-            "panel" (one level and scale for all windows, see `adapt`) or "none" (the paper's). Defaults to "std".
+            "ratio" (values relative to the level), "panel" (one level and scale for all windows, see `adapt`) or "none" (the
+            paper's). Defaults to "std".
         window: padded length of the windows in steps, at least the longest lookback. Defaults to None, the longest.
         seed: member k draws weights and windows from seed + k alone. Defaults to 0.
         encoder: what blocks read: "window", the values at the steps, or "regression", see `RegressionEncoder`.

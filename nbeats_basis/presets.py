@@ -4,16 +4,17 @@ import numpy as np
 
 from nbeats_basis.calendars import season_length
 from nbeats_basis.checks import check_choice, check_int
-from nbeats_basis.heads import StudentT
+from nbeats_basis.heads import Head, StudentT
 from nbeats_basis.panel import Panel
-from nbeats_basis.stacks import Generic, Seasonality, Stack, Trend
+from nbeats_basis.stacks import Generic, Seasonality, Trend
 from nbeats_basis.training import Training
 
 PRESETS = ("best", "fast")
-_LOOKBACKS = {None: (2, 3, 4, 5), "fast": (1, 2, 3), "best": (1, 1.5, 2, 3, 4, 6)}  # in horizons
-_MEMBERS = {"fast": 3, "best": 12}  # of each network
+_LOOKBACKS = {None: (2, 3, 4, 5), "fast": (1, 2, 3), "best": (1, 1.5, 2, 2.5, 3, 4, 5, 6)}  # in horizons
+_MEMBERS = {"fast": 3, "best": 8}  # of each network
 _LONGER = {"fast": 2, "best": 4}  # times the usual steps
 _FEWEST, _MOST, _AFFORDED = 4, 12, 1200  # members of the default network, and of them times steps
+_RELATIVE = 0.1  # typical spread over typical level above which changes are seen relative to the level
 _UNITS, _FLAT = 128, {"units": 256, "num_layers": 2}
 
 
@@ -27,8 +28,8 @@ def plan(params: dict, panel: Panel) -> list[dict]:
         panel: the series.
 
     Returns:
-        list of dicts of the arguments but `preset`, head, members and training filled in; and `multiples`, the lookbacks in
-        horizons where none is given.
+        list of dicts of the arguments but `preset`, head, members, scaling and training filled in; and `multiples`, the lookbacks
+        in horizons where none is given.
 
     Raises:
         ValueError: an unknown preset, stacks beside lists of stacks, or members that are neither "auto" nor an integer of at least 1.
@@ -38,26 +39,24 @@ def plan(params: dict, panel: Panel) -> list[dict]:
     if preset is not None:
         check_choice("preset", preset, PRESETS)
     training = params["training"] or _training(preset, panel)
+    head = params["head"] or _head(preset, panel)
+    kinds = _kinds(preset, panel, head)
+    if params["stacks"] is not None:
+        kinds = [{"stacks": stacks, "scaling": kinds[0]["scaling"]} for stacks in _lists(params["stacks"])]
+    if params["scaling"]:
+        kinds = [kind | {"scaling": params["scaling"]} for kind in kinds]
     if members == "auto":
         members = _MEMBERS[preset] if preset else _default_members(training, panel)
     members = check_int("members", members)
-    kinds = _given(params["stacks"]) or _kinds(preset, panel)
-    shared = {
-        "head": params["head"] or _head(preset, panel),
-        "members": members,
-        "multiples": _LOOKBACKS[preset],
-        "training": training,
-    }
+    shared = {"head": head, "members": members, "multiples": _LOOKBACKS[preset], "training": training}
     return [
-        params | shared | {"stacks": stacks, "seed": params["seed"] + number * members}
-        for number, stacks in enumerate(kinds)
+        params | shared | kind | {"seed": params["seed"] + number * members}
+        for number, kind in enumerate(kinds)
     ]
 
 
-def _given(stacks) -> list | None:
-    """Return the stacks given as a list of kinds, each a list of stacks; None where none are given."""
-    if stacks is None:
-        return None
+def _lists(stacks) -> list:
+    """Return the stacks given as a list of kinds, each a list of stacks."""
     lists = [isinstance(each, (list, tuple)) for each in stacks]
     if any(lists) and not all(lists):
         raise ValueError(
@@ -88,15 +87,26 @@ def _head(preset: str | None, panel: Panel) -> StudentT:
     return StudentT("change" if preset else "height")
 
 
-def _kinds(preset: str | None, panel: Panel) -> list[list[Stack]]:
-    """Return the stacks of each network; those of a preset for months and shorter steps are flat and wide."""
+def _kinds(preset: str | None, panel: Panel, head: Head) -> list[dict]:
+    """Return stacks and scaling of each network.
+
+    A preset's blocks for months and shorter steps are flat and wide. Where the data vary by percentages that matter, networks of
+    a head of percentages see changes relative to the level, and one of a preset's sees the values so.
+    """
+    level, spread = panel.typical()
+    relative = spread >= _RELATIVE * abs(level)
+    scaling = "level" if head.is_relative and relative else "std"
     season = season_length(panel.calendar.freq)
     if panel.calendar.freq is None:
-        return [[Trend(units=_UNITS, coefficients="combined"), Generic(units=_UNITS)]]
+        stacks = [Trend(units=_UNITS, coefficients="combined"), Generic(units=_UNITS)]
+        return [{"stacks": stacks, "scaling": scaling}]
     size = _FLAT if preset and season > 4 else {"units": _UNITS}
     if season > 1:
         interpretable = [Trend(**size), Seasonality([season], **size)]
     else:
         interpretable = [Trend(num_blocks=1, **size), Generic(**size)]
-    generic = [Generic(**size) for _ in range(3)]
-    return [interpretable] if preset is None else [interpretable, generic]
+    kinds = [{"stacks": interpretable, "scaling": scaling}]
+    if preset and relative:
+        kinds.append({"stacks": interpretable, "scaling": "ratio"})
+    generic = {"stacks": [Generic(**size) for _ in range(3)], "scaling": scaling}
+    return kinds + [generic] * (preset == "best" or (preset == "fast" and not relative))

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from nbeats_basis.checks import check_choice
 
-SCALINGS = ("std", "level", "panel", "none")
+SCALINGS = ("std", "level", "ratio", "panel", "none")
 _ROUNDING = 1e-13  # a spread below this share of the level is rounding error of float64
 
 
@@ -15,17 +15,19 @@ def window_scale(values, observed, latest, scaling: str, typical):
       c y + d gives c times the forecast + d;
     - "level": the same shift, and the mean size of the observed values as scale; so the network sees changes relative to
       the level, and forecasts follow c y only;
+    - "ratio": the scale of "level", and shift 0; so the network sees the values themselves as multiples of their level, and can
+      tell a change from zero on. Forecasts follow c y only;
     - "panel": the typical level and scale for every window, so that levels of series of one kind can be compared;
     - "none": 0 and 1, the N-BEATS paper's choice.
 
     A window without observations takes the typical level and scale; one of a single observation the typical scale with "std", its
-    own size with "level". A constant window has scale 0: it is forecast as its last value.
+    own size with "level" and "ratio". A constant window has scale 0: it is forecast as its last value.
 
     Args:
         values: `(M, B, L)` float64, finite where not observed.
         observed: `(M, B, L)` bool.
         latest: `(M, B)` float64, the last observed value of each window.
-        scaling: "std", "level", "panel" or "none".
+        scaling: "std", "level", "ratio", "panel" or "none".
         typical: `(2,)` float64, level and scale of the panel's windows.
 
     Returns:
@@ -44,8 +46,10 @@ def window_scale(values, observed, latest, scaling: str, typical):
     mean = _mean(centred, weights)
     spread = tf.sqrt(_mean((centred - mean[..., None]) ** 2, weights))
     varies = spread > _ROUNDING * tf.abs(shift)
-    if scaling == "level":
+    if scaling in ("level", "ratio"):
         scale = tf.where(varies | (count < 2), _mean(tf.abs(values), weights), 0)
+        if scaling == "ratio":
+            shift = tf.where((count > 0) & (scale > 0), zero, shift)
         return shift, tf.where(count > 0, scale, typical[1])
     scale = tf.where(varies, spread, 0)
     return shift, tf.where(count > 1, scale, typical[1])

@@ -77,8 +77,10 @@ def test_networks_that_do_not_fit_together_are_refused(other):
 
 
 def test_a_preset_trains_several_kinds_with_members_of_their_own(fast):
-    kinds = [net.component_names for net in fast.model.nets]
-    assert kinds == [["trend", "generic"], ["generic", "generic_2", "generic_3"]]
+    assert [(net.component_names, net.scaling) for net in fast.model.nets] == [
+        (["trend", "generic"], "std"),
+        (["trend", "generic"], "ratio"),
+    ]
     seeds = [seed for net in fast.model.nets for seed in net.member_seeds]
     assert len(set(seeds)) == fast.model.members == 6
     assert set(fast.history_) == {"network0.loss", "network1.loss"}
@@ -158,14 +160,35 @@ def test_members_that_get_no_better_stop_training():
         net.fit(windows, steps_per_epoch=1, callbacks=[nb.MemberEarlyStopping()], verbose=0)
 
 
-@pytest.mark.parametrize(("preset", "longer", "members"), [(None, None, 12), ("fast", 2, 3), ("best", 4, 12)])
-def test_a_preset_trains_longer_for_errors_relative_to_the_change(preset, longer, members):
+@pytest.mark.parametrize(
+    ("preset", "longer", "members", "kinds"), [(None, None, 12, 1), ("fast", 2, 3, 2), ("best", 4, 8, 3)]
+)
+def test_a_preset_trains_longer_for_errors_relative_to_the_change(preset, longer, members, kinds):
     panel = Panel.from_frame(panel_frame(), Columns(), 1)
     networks = plan(nb.Forecaster(6, preset=preset).get_params(), panel)
-    assert len(networks) == (2 if preset else 1)
+    assert len(networks) == kinds
     for each in networks:
         assert each["training"].steps == (longer and longer * 50) and each["members"] == members
         assert each["head"] == nb.heads.StudentT("change" if preset else "height")
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "shift", "scalings"),
+    [
+        ({"preset": "best"}, 0, ["std", "ratio", "std"]),
+        ({"preset": "best"}, 1e3, ["std", "std"]),
+        ({"preset": "fast"}, 1e3, ["std", "std"]),
+        ({"preset": "best", "head": nb.heads.StudentT("mape")}, 0, ["level", "ratio", "level"]),
+        ({"preset": "best", "scaling": "none"}, 0, ["none"] * 3),
+        ({"preset": "best", "freq": None}, 0, ["std"]),
+        ({"head": nb.heads.StudentT("mape")}, 0, ["level"]),
+        ({}, 0, ["std"]),
+    ],
+)
+def test_presets_see_values_as_ratios_where_percentages_matter(kwargs, shift, scalings):
+    frame = panel_frame().assign(y=lambda df: df.y.abs() + 1 + shift)
+    panel = Panel.from_frame(frame, Columns(), kwargs.get("freq", 1))
+    assert [each["scaling"] for each in plan(nb.Forecaster(6, **kwargs).get_params(), panel)] == scalings
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The forecaster end to end: scikit-learn manners, invariances, persistence, errors."""
 
+import functools
 import subprocess
 import sys
 
@@ -223,11 +224,11 @@ def test_small_changes_of_a_high_level_are_learned():
     assert (table["NBeatsBasis-hi-80"] - table["NBeatsBasis-lo-80"]).mean() < 2 * 5.1  # of the noise: 5.1
 
 
-def test_level_scaling_follows_the_unit(panel):
-    head = nb.heads.Point("mape")
+@pytest.mark.parametrize("scaling", ["level", "ratio"])
+def test_scaling_by_the_level_follows_the_unit(panel, scaling):
+    make = functools.partial(quick_forecaster, head=nb.heads.Point("mape"), scaling=scaling)
     forecasts = [
-        quick_forecaster(head=head).fit(panel.assign(y=c * panel.y**3), verbose=0).predict().NBeatsBasis / c
-        for c in (1, 1e6)
+        make().fit(panel.assign(y=c * panel.y**3), verbose=0).predict().NBeatsBasis / c for c in (1, 1e6)
     ]
     np.testing.assert_allclose(*forecasts, rtol=1e-4)
 

@@ -59,6 +59,32 @@ def test_classical_network_matches_the_oracle(kind, horizon, rng):
             np.testing.assert_allclose(out["components"][m, b], parts, atol=1e-5)
 
 
+def test_ratios_are_seen_as_multiples_of_the_level(rng):
+    """Two members of other lookbacks: each divides by the mean size of what it reads; the rest is the network's own."""
+    stacks = [nb.Trend(2, units=8), nb.Generic(units=8)]
+    net = nb.NBeats(stacks, 4, [12, 6], members=2, scaling="ratio", seed=1)
+    values = rng.normal(size=(3, 12)) * 10 - 30
+    out, raw = net(values), nb.NBeats([s.copy() for s in stacks], 4, [12, 6], members=2, scaling="none", seed=1)
+    for m, lookback in enumerate((12, 6)):
+        level = np.abs(values[:, -lookback:]).mean(axis=1)
+        np.testing.assert_allclose(out["scale"][m], level)
+        np.testing.assert_allclose(out["shift"][m], 0)
+        np.testing.assert_allclose(out["params"][m], raw(values / level[:, None])["params"][m], rtol=1e-5, atol=1e-6)
+
+
+def test_windows_of_no_known_ratio_are_forecast_as_by_level(rng):
+    """Constant ones stay constant; empty ones are at the typical level; a single value scales itself."""
+    net = nb.NBeats([nb.Trend(units=8)], 3, 5, scaling="ratio")
+    net.adapt(50.0, 5.0)
+    values = np.full((4, 5), np.nan)
+    values[0], values[1], values[2, 3] = 7, 0, -4
+    out = net(values)
+    forecast = net.forecast(values)["mean"].numpy()
+    np.testing.assert_allclose(forecast[:2], [[7] * 3, [0] * 3])
+    np.testing.assert_allclose(np.stack([out["shift"][0], out["scale"][0]], 1)[2:], [[0, 4], [50, 5]])
+    assert np.isfinite(forecast).all()
+
+
 def test_paper_configurations():
     net = nb.NBeats.interpretable(6, 12)
     assert [(s.component, s.units, s.num_blocks, s.num_layers, s.shared_weights) for s in net.stacks] == [
