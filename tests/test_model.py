@@ -64,12 +64,17 @@ def test_ratios_are_seen_as_multiples_of_the_level(rng):
     stacks = [nb.Trend(2, units=8), nb.Generic(units=8)]
     net = nb.NBeats(stacks, 4, [12, 6], members=2, scaling="ratio", seed=1)
     values = rng.normal(size=(3, 12)) * 10 - 30
-    out, raw = net(values), nb.NBeats([s.copy() for s in stacks], 4, [12, 6], members=2, scaling="none", seed=1)
+    out, raw = (
+        net(values),
+        nb.NBeats([s.copy() for s in stacks], 4, [12, 6], members=2, scaling="none", seed=1),
+    )
     for m, lookback in enumerate((12, 6)):
         level = np.abs(values[:, -lookback:]).mean(axis=1)
         np.testing.assert_allclose(out["scale"][m], level)
         np.testing.assert_allclose(out["shift"][m], 0)
-        np.testing.assert_allclose(out["params"][m], raw(values / level[:, None])["params"][m], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            out["params"][m], raw(values / level[:, None])["params"][m], rtol=1e-5, atol=1e-6
+        )
 
 
 def test_windows_of_no_known_ratio_are_forecast_as_by_level(rng):
