@@ -113,17 +113,11 @@ def clip_members(gradients: list, clip_norm: float) -> tuple:
         gradients: list of `(M, ...)`, over all weights.
         clip_norm: largest norm.
     """
-    norms = tf.sqrt(tf.add_n([_squares(g) for g in gradients]))
+    squares = [tf.reduce_sum(tf.square(g), axis=[*range(1, len(g.shape))]) for g in gradients]
+    norms = tf.sqrt(tf.add_n(squares))
     factor = tf.minimum(1.0, clip_norm / tf.maximum(norms, 1e-12))
     shaped = {rank: tf.reshape(factor, (-1, *[1] * (rank - 1))) for rank in {len(g.shape) for g in gradients}}
     return [g * shaped[len(g.shape)] for g in gradients], norms
-
-
-def _squares(gradient):
-    """Return the sum of squares of each member, `(M,)`; a single one's in one pass, which keeps no squares."""
-    if gradient.shape[0] == 1:
-        return 2 * tf.nn.l2_loss(gradient)[None]
-    return tf.reduce_sum(tf.square(gradient), axis=[*range(1, len(gradient.shape))])
 
 
 class StopOnNonFinite(keras.callbacks.Callback):
