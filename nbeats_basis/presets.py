@@ -11,7 +11,7 @@ from nbeats_basis.training import Training
 
 PRESETS = ("best", "fast")
 _LOOKBACKS = {None: (2, 3, 4, 5), "fast": (1, 2, 3), "best": (1, 1.5, 2, 2.5, 3, 4, 5, 6)}  # in horizons
-_MEMBERS = {"fast": 3, "best": 8}  # of each network
+_MEMBERS = {"fast": 6, "best": 24}  # of all networks together
 _LONGER = {"fast": 2, "best": 4}  # times the usual steps
 _FEWEST, _MOST, _AFFORDED = 4, 12, 1200  # members of the default network, and of them times steps
 _RELATIVE = 0.1  # typical spread over typical level above which changes are seen relative to the level
@@ -46,7 +46,7 @@ def plan(params: dict, panel: Panel) -> list[dict]:
     if params["scaling"]:
         kinds = [kind | {"scaling": params["scaling"]} for kind in kinds]
     if members == "auto":
-        members = _MEMBERS[preset] if preset else _default_members(training, panel)
+        members = max(_MEMBERS[preset] // len(kinds), 1) if preset else _default_members(training, panel)
     members = check_int("members", members)
     shared = {"head": head, "members": members, "multiples": _LOOKBACKS[preset], "training": training}
     return [
@@ -91,10 +91,11 @@ def _kinds(preset: str | None, panel: Panel, head: Head) -> list[dict]:
     """Return stacks and scaling of each network.
 
     A preset's blocks for months and shorter steps are flat and wide. Where the data vary by percentages that matter, networks of
-    a head of percentages see changes relative to the level, and one of a preset's sees the values so.
+    a head of percentages see changes relative to the level, and one of a preset's sees the values so, unless some are negative.
     """
     level, spread = panel.typical()
     relative = spread >= _RELATIVE * abs(level)
+    ratios = relative and panel.values.min() >= 0
     scaling = "level" if head.is_relative and relative else "std"
     season = season_length(panel.calendar.freq)
     if panel.calendar.freq is None:
@@ -106,7 +107,8 @@ def _kinds(preset: str | None, panel: Panel, head: Head) -> list[dict]:
     else:
         interpretable = [Trend(num_blocks=1, **size), Generic(**size)]
     kinds = [{"stacks": interpretable, "scaling": scaling}]
-    if preset and relative:
+    if preset and ratios:
         kinds.append({"stacks": interpretable, "scaling": "ratio"})
-    generic = {"stacks": [Generic(**size) for _ in range(3)], "scaling": scaling}
-    return kinds + [generic] * (preset == "best" or (preset == "fast" and not relative))
+    if preset == "best" or (preset and not ratios):
+        kinds.append({"stacks": [Generic(**size) for _ in range(3)], "scaling": scaling})
+    return kinds

@@ -178,6 +178,9 @@ def test_a_preset_trains_longer_for_errors_relative_to_the_change(preset, longer
         ({"preset": "best"}, 0, ["std", "ratio", "std"]),
         ({"preset": "best"}, 1e3, ["std", "std"]),
         ({"preset": "fast"}, 1e3, ["std", "std"]),
+        ({"preset": "fast"}, 0, ["std", "ratio"]),
+        ({"preset": "fast"}, -8, ["std", "std"]),
+        ({"preset": "best"}, -8, ["std", "std"]),
         ({"preset": "best", "head": nb.heads.StudentT("mape")}, 0, ["level", "ratio", "level"]),
         ({"preset": "best", "scaling": "none"}, 0, ["none"] * 3),
         ({"preset": "best", "freq": None}, 0, ["std"]),
@@ -185,10 +188,13 @@ def test_a_preset_trains_longer_for_errors_relative_to_the_change(preset, longer
         ({}, 0, ["std"]),
     ],
 )
-def test_presets_see_values_as_ratios_where_percentages_matter(kwargs, shift, scalings):
+def test_presets_see_values_as_ratios_where_none_is_negative_and_percentages_matter(kwargs, shift, scalings):
     frame = panel_frame().assign(y=lambda df: df.y.abs() + 1 + shift)
     panel = Panel.from_frame(frame, Columns(), kwargs.get("freq", 1))
-    assert [each["scaling"] for each in plan(nb.Forecaster(6, **kwargs).get_params(), panel)] == scalings
+    networks = plan(nb.Forecaster(6, **kwargs).get_params(), panel)
+    assert [each["scaling"] for each in networks] == scalings
+    total = {"best": 24, "fast": 6}.get(kwargs.get("preset"))
+    assert total in (None, sum(each["members"] for each in networks))
 
 
 @pytest.mark.parametrize(
