@@ -6,12 +6,14 @@ from nbeats_basis.sparse.first_order import largest_eigenvalue
 
 
 def gradient_step(design):
-    """Return 1 / |A|^2, `(..., 1, 1)`: A times it is the weight of a gradient step.
+    """Return 1 / |A|^2, `(..., 1, 1)`, or 1 where A is zero: A times it is the weight of a gradient step.
 
     Args:
         design: A, `(..., L, K)` or `(L, K)`.
     """
     gram = tf.matmul(design, design, transpose_a=True)
+    observed = tf.linalg.trace(gram)[..., None, None] > 0  # windows without observations have no gradient
+    gram = tf.where(observed, gram, tf.eye(gram.shape[-1], dtype=gram.dtype))
     return 1 / largest_eigenvalue(gram)[..., None, None]
 
 
