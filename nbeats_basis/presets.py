@@ -95,7 +95,7 @@ def _kinds(preset: str | None, panel: Panel, head: Head) -> list[dict]:
     """
     level, spread = panel.typical()
     relative = spread >= _RELATIVE * abs(level)
-    ratios = relative and panel.values.min() >= 0
+    ratios = preset is not None and relative and panel.values.min() >= 0
     scaling = "level" if head.is_relative and relative else "std"
     season = season_length(panel.calendar.freq)
     if panel.calendar.freq is None:
@@ -107,7 +107,7 @@ def _kinds(preset: str | None, panel: Panel, head: Head) -> list[dict]:
     else:
         interpretable = [Trend(num_blocks=1, **size), Generic(**size)]
     kinds = [{"stacks": interpretable, "scaling": scaling}]
-    if preset and ratios:
+    if ratios:
         kinds.append({"stacks": interpretable, "scaling": "ratio"})
     if preset == "best" or (preset and not ratios):
         kinds.append({"stacks": [Generic(**size) for _ in range(3)], "scaling": scaling})

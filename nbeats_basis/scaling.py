@@ -15,8 +15,8 @@ def window_scale(values, observed, latest, scaling: str, typical):
       c y + d gives c times the forecast + d;
     - "level": the same shift, and the mean size of the observed values as scale; so the network sees changes relative to
       the level, and forecasts follow c y only;
-    - "ratio": the scale of "level", and shift 0; so the network sees the values themselves as multiples of their level, and can
-      tell a change from zero on. Forecasts follow c y only;
+    - "ratio": the scale of "level", and shift 0; so the network sees the values themselves as multiples of their level, and
+      forecasts follow c y only;
     - "panel": the typical level and scale for every window, so that levels of series of one kind can be compared;
     - "none": 0 and 1, the N-BEATS paper's choice.
 
