@@ -48,6 +48,18 @@ class Basis(MemberLayer):
         """
         return self.evaluate(times, order)
 
+    def pieces(self, times, order: int, origin) -> list:
+        """Return `evaluate_from(times, order, origin)` as a list of `(..., k, T)`, the K functions in order.
+
+        A basis computed function by function overrides this, so that a sum of bases copies its values once.
+
+        Args:
+            times: tensor `(..., T)`.
+            order: order of the derivative, 0 for the functions themselves.
+            origin: absolute time of t = 0, `(...)`, or None for 0.
+        """
+        return [ops.swapaxes(self.evaluate_from(times, order, origin), -1, -2)]
+
     def __call__(self, times, origin=None):
         """Return the functions at `times`, `(..., T, K)`; lists and integers are welcome."""
         return super().__call__(_as_float(times), origin)
@@ -145,10 +157,8 @@ class Concatenate(Basis):
                 basis.build(times_shape)
 
     def evaluate_from(self, times, order: int, origin):
-        """Concatenate the parts' values on the last axis, a function's values side by side in memory."""
-        values = [basis.evaluate_from(times, order, origin) for basis in self.bases]
-        rows = [ops.swapaxes(v, -1, -2) for v in _same_batch(values)]
-        return ops.swapaxes(ops.concatenate(rows, axis=-2), -1, -2)
+        """Concatenate the parts' values on the last axis."""
+        return join([piece for basis in self.bases for piece in basis.pieces(times, order, origin)])
 
     def oscillations(self) -> tuple:
         """Return the oscillations of all parts."""
@@ -176,6 +186,15 @@ class Concatenate(Basis):
         """Rebuild the parts from their configurations."""
         bases = [keras.saving.deserialize_keras_object(b) for b in config["bases"]]
         return cls(**{**config, "bases": bases})
+
+
+def join(pieces: list):
+    """Return the functions of pieces `(..., k, T)` together, `(..., T, K)`, a function's values side by side in memory.
+
+    Args:
+        pieces: list of tensors, at least one.
+    """
+    return ops.swapaxes(ops.concatenate(_same_batch(pieces), axis=-2), -1, -2)
 
 
 def _parts(basis: Basis) -> list[Basis]:

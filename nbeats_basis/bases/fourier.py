@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from nbeats_basis.bases.base import Basis
+from nbeats_basis.bases.base import Basis, join
 from nbeats_basis.checks import check_choice, check_int
 from nbeats_basis.durations import duration
 
@@ -84,6 +84,11 @@ class Fourier(Basis):
             )
 
     def evaluate_from(self, times, order: int, origin):
+        """Put the pieces together."""
+        pieces = self.pieces(times, order, origin)
+        return join(pieces) if pieces else times[..., None][..., :0]
+
+    def pieces(self, times, order: int, origin) -> list:
         """Evaluate each period's first harmonic, the others by the sums of its angle; each derivative is a quarter turn."""
         terms = []
         for i, count in enumerate(self.harmonics):
@@ -99,7 +104,7 @@ class Fourier(Basis):
                 speeds = [(2 * np.pi * k * rate) ** order for k in range(1, count + 1)]
                 cos, sin = ([x * v for x, v in zip(each, speeds, strict=True)] for each in (cos, sin))
             terms += [*cos, *sin]
-        return ops.swapaxes(ops.stack(terms, axis=-2), -1, -2) if terms else times[..., None][..., :0]
+        return [term[..., None, :] for term in terms]
 
     def oscillations(self) -> tuple:
         """Return all harmonics; none decays."""

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from nbeats_basis.bases.base import Basis
+from nbeats_basis.bases.base import Basis, join
 from nbeats_basis.checks import check_choice, check_int
 
 KINDS = ("legendre", "chebyshev", "monomial")
@@ -54,17 +54,21 @@ class Polynomial(Basis):
         return self.degree + 1
 
     def evaluate(self, times, order: int):
-        """Evaluate by recurrence; derivatives are combinations of the same polynomials."""
-        a, b = self.span
-        u = (times - a) / (b - a)
-        slope = 1 / (b - a)
-        if self.kind != "monomial":
-            u, slope = 2 * u - 1, 2 * slope
-        values = ops.swapaxes(ops.stack(self._recur(u), axis=-2), -1, -2)  # rows are contiguous
+        """Put the pieces together; derivatives are combinations of the same polynomials."""
+        values = join(self.pieces(times, 0, None))
         if order == 0:
             return values
+        slope = (1 if self.kind == "monomial" else 2) / (self.span[1] - self.span[0])
         operator = np.linalg.matrix_power(_derivative_matrix(self.kind, self.degree), order) * slope**order
         return ops.matmul(values, ops.cast(operator.T, values.dtype))
+
+    def pieces(self, times, order: int, origin) -> list:
+        """Evaluate by recurrence."""
+        if order:
+            return super().pieces(times, order, origin)
+        a, b = self.span
+        u = (times - a) / (b - a)
+        return [term[..., None, :] for term in self._recur(u if self.kind == "monomial" else 2 * u - 1)]
 
     def _recur(self, u):
         terms = [ops.ones_like(u), u][: self.num_terms]
