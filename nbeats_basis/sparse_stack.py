@@ -43,6 +43,11 @@ class SparseBlock(BasisBlock):
 
     def build(self, times_shape, values_shape, observed_shape, query_times_shape, context_shape=None):
         """Create the weights of pursuit, dictionary and network."""
+        if context_shape is not None and not self.pursuit.any_times:
+            raise ValueError(
+                f"`{type(self.pursuit).__name__}` learns a row of weights for each observation, so it needs a grid of steps. At "
+                "irregular times use a pursuit that takes any, such as `SLISTA` or `ALISTA`."
+            )
         super().build(times_shape, values_shape, observed_shape, query_times_shape, context_shape)
         self.pursuit.assign_members(self.seeds, f"{self.scope}/pursuit")
         cosines, sines, *_ = self.basis.oscillations()
@@ -117,7 +122,7 @@ class Sparse(Expansion):
         dictionary: a basis; None for a constant and harmonics of twice the length of window and horizon, finer than the window can tell
             apart. It should hold a constant: the residual of a window is counted from its last value. Defaults to None.
         pursuit: an unbuilt layer of `nb.sparse`; None for `nb.sparse.SLISTA`. Its thresholds are in the unit of the scaled
-            values times the square root of their number. Defaults to None.
+            values times the square root of their number. At irregular times one that learns no matrix. Defaults to None.
         atoms: harmonics' functions where no dictionary is given, at least 2. Defaults to 64.
         component: name of the component. Defaults to "sparse".
         num_blocks: number of blocks. Defaults to 1.

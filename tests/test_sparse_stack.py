@@ -119,6 +119,24 @@ def test_atoms_add_up_to_the_component(tones, kind):
     assert len(fitted.plot_atoms(ids=["s00", "s13"]).axes) == 2
 
 
+@pytest.mark.parametrize("name", ["ALISTA", "HyperLISTA"])
+def test_analytic_weights_train_where_windows_are_empty(tones, name):
+    gaps = tones[(tones.ds < 20) | (tones.ds > 100)]  # windows are 64 long
+    dictionary = nb.bases.Polynomial(0) + nb.bases.Fourier([80.0], 8, learnable=True)
+    stack = nb.Sparse(dictionary, getattr(nb.sparse, name)(), units=16)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", TrainingWarning)
+        fitted = forecaster(stack).fit(gaps, verbose=0)
+    assert np.isfinite(fitted.predict().NBeatsBasis).all()
+
+
+@pytest.mark.parametrize("name", ["LISTA", "AdaLISTA", "TiLISTA"])
+def test_a_row_of_weights_for_each_observation_needs_a_grid(tones, name):
+    stack = nb.Sparse(atoms=24, pursuit=getattr(nb.sparse, name)(), units=16)
+    with pytest.raises(ValueError, match=f"`{name}` learns a row of weights for each observation"):
+        forecaster(stack).fit(tones, verbose=0)
+
+
 def test_atoms_are_the_tones(tones):
     """A learned threshold leaves the two true tones as the largest atoms of almost every series."""
     dictionary = nb.bases.Polynomial(0) + nb.bases.Fourier([80.0], 32)

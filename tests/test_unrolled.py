@@ -89,6 +89,17 @@ def test_lista_is_two_matrices_without_coupling():
     np.testing.assert_allclose(layer(values, design), codes, rtol=1e-6, atol=1e-9)
 
 
+def test_analytic_weight_takes_rows_that_are_not_observed():
+    """Those of the observed rows alone, and 0 where there are none."""
+    design = dictionary()
+    weight, inverse = sparse.analytic_weight(tf.constant(design[: L // 2]), ridge=0)
+    rows = np.vstack([design[: L // 2], np.zeros((L - L // 2, K))])
+    padded = sparse.analytic_weight(tf.constant([rows, np.zeros((L, K))]), ridge=0)
+    for got, expected in zip(padded, (weight, inverse), strict=True):
+        np.testing.assert_allclose(got[0, : L // 2], expected, rtol=1e-8)
+        assert not np.any(got[0, L // 2 :]) and not np.any(got[1])
+
+
 def test_analytic_weight_solves_its_problem_and_differentiates():
     """Against the Lagrange conditions of each column's quadratic problem."""
     design = dictionary()

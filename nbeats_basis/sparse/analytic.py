@@ -76,9 +76,9 @@ class HyperLISTA(Unrolled):
         """Add nothing."""
         return {}
 
-    def analyse(self, design, mask):
+    def analyse(self, design):
         """Return the design, the pseudo-inverse, what W is of it, and the coherence."""
-        weight, inverse = analytic_weight(design, mask)
+        weight, inverse = analytic_weight(design)
         overlap = tf.abs(tf.matmul(weight, design, transpose_a=True))
         coherence = tf.reduce_max(tf.linalg.set_diag(overlap, tf.zeros_like(overlap[..., 0])), axis=(-2, -1))
         ratio = tf.math.reciprocal_no_nan(tf.reduce_sum(inverse * design, axis=-2))  # w_i / (A^+)_i

@@ -15,6 +15,8 @@ class LISTACP(Unrolled):
     Source: Chen et al. 2018, equation 14.
     """
 
+    any_times = False
+
     def add_layer(self, k, size):
         """Add the matrix."""
         return {**super().add_layer(k, size), "change": self.zeros(f"change{k}", size)}
@@ -59,7 +61,7 @@ class TiLISTA(SupportUnrolled):
     Source: Liu et al. 2019, section 2.1 (TiLISTA).
     """
 
-    has_step = True
+    any_times, has_step = False, True
 
     def add_shared(self, size):
         """Add the matrix."""
@@ -86,7 +88,7 @@ class AdaLISTA(Unrolled):
     Source: Aberdam, Golts & Elad 2020, equation 8.
     """
 
-    has_step = True
+    any_times, has_step = False, True
     arguments = Unrolled.arguments[:-1]
 
     def __init__(
@@ -104,15 +106,15 @@ class AdaLISTA(Unrolled):
         """Add the two matrices."""
         return {name: self.zeros(name, (size[0], size[0])) for name in ("first", "second")}
 
-    def analyse(self, design, mask):
+    def analyse(self, design):
         """Return the design and the size of a step."""
         return {"design": design, "scale": gradient_step(design)[..., 0]}
 
     def adapt(self, given):
         """Add W2 A, and what W1 makes of the values: A' W1' y."""
-        size = tf.eye(given["values"].shape[-1], dtype=given["values"].dtype)
+        identity = tf.eye(self.shared["first"].shape[-1], dtype=given["values"].dtype)
         first, second = (
-            tf.matmul(size + self.aligned(self.shared[name], given["values"]), given["design"])
+            tf.matmul(identity + self.aligned(self.shared[name], given["values"]), given["design"])
             for name in ("first", "second")
         )
         return {**given, "seen": second, "moment": correlate(first, given["values"])}

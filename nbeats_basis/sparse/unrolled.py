@@ -43,6 +43,7 @@ class Unrolled(MemberLayer):
     """
 
     has_step = False  # True for a learned step in every layer
+    any_times = True  # False where a learned matrix has a row for each observation
     arguments = ("num_layers", "threshold", "bypass", "most_bypass", "tied", "start")
 
     def __init__(
@@ -134,17 +135,16 @@ class Unrolled(MemberLayer):
         design = tf.convert_to_tensor(design)
         if mask is not None:
             design *= tf.cast(mask, design.dtype)[..., None]
-        return self.analyse(design, mask)
+        return self.analyse(design)
 
-    def analyse(self, design, mask) -> dict:
+    def analyse(self, design) -> dict:
         """Return what `prepare` does.
 
         Args:
             design: A, 0 in rows that are not observed.
-            mask: `(..., L)`, or None.
         """
         if self.start == "analytic":
-            return {"design": design, "weight": analytic_weight(design, mask)[0]}
+            return {"design": design, "weight": analytic_weight(design)[0]}
         return {"design": design, "weight": design * gradient_step(design)}
 
     def pursue(self, values, given: dict, return_layers=False, depth=None):

@@ -17,23 +17,22 @@ def gradient_step(design):
     return 1 / largest_eigenvalue(gram)[..., None, None]
 
 
-def analytic_weight(design, mask=None, ridge: float = 1e-6):
+def analytic_weight(design, ridge: float = 1e-6):
     """Return W and the pseudo-inverse's transpose, both of the design's shape: w_i = G^-1 a_i / (a_i' G^-1 a_i), G = A A'.
 
-    W minimises |W' A|_F under w_i' a_i = 1. Both are differentiable in the design.
+    W minimises |W' A|_F under w_i' a_i = 1. Both are differentiable in the design. Computed in float64, as G may be next to singular.
 
     Args:
         design: A, `(..., L, K)` or `(L, K)`, 0 in rows that are not observed.
-        mask: `(..., L)`, 1 where observed; None for all. Defaults to None.
         ridge: added to G's diagonal, relative to its mean. Defaults to 1e-06.
 
     Source: Liu et al. 2019 (ALISTA), equation 17; the closed form solves it column by column.
     """
+    dtype, design = design.dtype, tf.cast(design, "float64")
     gram = tf.matmul(design, design, transpose_b=True)
     diagonal = tf.linalg.diag_part(gram)
-    extra = ridge * tf.reduce_mean(diagonal, axis=-1, keepdims=True) + tf.zeros_like(diagonal)
-    if mask is not None:
-        extra += 1 - tf.cast(mask, extra.dtype)
+    absent = tf.cast(diagonal == 0, gram.dtype)  # rows of zeros count for nothing; G must not be singular
+    extra = ridge * tf.reduce_mean(diagonal, axis=-1, keepdims=True) + absent
     inverse = tf.linalg.cholesky_solve(tf.linalg.cholesky(gram + tf.linalg.diag(extra)), design)
     overlap = tf.reduce_sum(design * inverse, axis=-2, keepdims=True)
-    return tf.math.divide_no_nan(inverse, overlap), inverse
+    return tf.cast(tf.math.divide_no_nan(inverse, overlap), dtype), tf.cast(inverse, dtype)
