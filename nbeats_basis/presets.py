@@ -40,11 +40,9 @@ def plan(params: dict, panel: Panel) -> list[dict]:
         check_choice("preset", preset, PRESETS)
     training = params["training"] or _training(preset, panel)
     head = params["head"] or _head(preset, panel)
-    kinds = _kinds(preset, panel, head)
+    kinds = _kinds(preset, panel, head, params["scaling"])
     if params["stacks"] is not None:
         kinds = [{"stacks": stacks, "scaling": kinds[0]["scaling"]} for stacks in _lists(params["stacks"])]
-    if params["scaling"]:
-        kinds = [kind | {"scaling": params["scaling"]} for kind in kinds]
     if members == "auto":
         members = max(_MEMBERS[preset] // len(kinds), 1) if preset else _default_members(training, panel)
     members = check_int("members", members)
@@ -87,16 +85,16 @@ def _head(preset: str | None, panel: Panel) -> StudentT:
     return StudentT("change" if preset else "height")
 
 
-def _kinds(preset: str | None, panel: Panel, head: Head) -> list[dict]:
-    """Return stacks and scaling of each network.
+def _kinds(preset: str | None, panel: Panel, head: Head, scaling: str | None) -> list[dict]:
+    """Return stacks and scaling of each network; a scaling that was given counts for all.
 
     A preset's blocks for months and shorter steps are flat and wide. Where the data vary by percentages that matter, networks of
     a head of percentages see changes relative to the level, and one of a preset's sees the values so, unless some are negative.
     """
     level, spread = panel.typical()
     relative = spread >= _RELATIVE * abs(level)
-    ratios = preset is not None and relative and panel.values.min() >= 0
-    scaling = "level" if head.is_relative and relative else "std"
+    ratios = preset is not None and scaling is None and relative and panel.values.min() >= 0
+    scaling = scaling or ("level" if head.is_relative and relative else "std")
     season = season_length(panel.calendar.freq)
     if panel.calendar.freq is None:
         stacks = [Trend(units=_UNITS, coefficients="combined"), Generic(units=_UNITS)]

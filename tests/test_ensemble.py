@@ -182,7 +182,7 @@ def test_a_preset_trains_longer_for_errors_relative_to_the_change(preset, longer
         ({"preset": "fast"}, -8, ["std", "std"]),
         ({"preset": "best"}, -8, ["std", "std"]),
         ({"preset": "best", "head": nb.heads.StudentT("mape")}, 0, ["level", "ratio", "level"]),
-        ({"preset": "best", "scaling": "none"}, 0, ["none"] * 3),
+        ({"preset": "best", "scaling": "none"}, 0, ["none"] * 2),
         ({"preset": "best", "freq": None}, 0, ["std"]),
         ({"head": nb.heads.StudentT("mape")}, 0, ["level"]),
         ({}, 0, ["std"]),
