@@ -75,6 +75,12 @@ def test_conditioning_of_degree_eight(kind, condition):
     assert np.linalg.cond(design) == pytest.approx(condition, rel=0.05)
 
 
+def test_periods_without_harmonics_have_no_functions():
+    empty = Fourier([12], harmonics=0)
+    assert empty(TIMES).shape == (empty + Fourier([5.5], 0))(TIMES).shape == (*TIMES.shape, 0)
+    np.testing.assert_array_equal((empty + Polynomial(2))(TIMES), Polynomial(2)(TIMES))
+
+
 def test_fourier_matches_its_formula():
     values = Fourier([12, 5.5], harmonics=[3, 1], origin=1.0)(TIMES).numpy()
     phase = 2 * np.pi * (TIMES[:, None] - 1)

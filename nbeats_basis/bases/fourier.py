@@ -85,8 +85,7 @@ class Fourier(Basis):
 
     def evaluate_from(self, times, order: int, origin):
         """Put the pieces together."""
-        pieces = self.pieces(times, order, origin)
-        return join(pieces) if pieces else times[..., None][..., :0]
+        return join(self.pieces(times, order, origin))
 
     def pieces(self, times, order: int, origin) -> list:
         """Evaluate each period's first harmonic, the others by the sums of its angle; each derivative is a quarter turn."""
@@ -104,7 +103,7 @@ class Fourier(Basis):
                 speeds = [(2 * np.pi * k * rate) ** order for k in range(1, count + 1)]
                 cos, sin = ([x * v for x, v in zip(each, speeds, strict=True)] for each in (cos, sin))
             terms += [*cos, *sin]
-        return [term[..., None, :] for term in terms]
+        return [term[..., None, :] for term in terms] or [times[..., None, :][..., :0, :]]
 
     def oscillations(self) -> tuple:
         """Return all harmonics; none decays."""
