@@ -26,6 +26,9 @@ class SparseBlock(BasisBlock):
         units: width of the network. Defaults to 256.
         num_layers: number of ReLU layers, at least 1. Defaults to 4.
         num_params: P, parameters of the forecast's distribution, at least 1. Defaults to 1.
+
+    Raises:
+        ValueError: when built to read irregular times, with a pursuit that learns a row of weights for each observation.
     """
 
     def __init__(

@@ -1,13 +1,12 @@
 """Sparse stacks in networks and forecasters, on calendars and at irregular times."""
 
-import warnings
-
 import numpy as np
 import pandas as pd
 import pytest
 
 import nbeats_basis as nb
-from nbeats_basis.checks import TrainingWarning
+
+STOPPED = "error::nbeats_basis.TrainingWarning"
 
 
 @pytest.fixture
@@ -98,13 +97,10 @@ STACKS = {
 }
 
 
+@pytest.mark.filterwarnings(STOPPED)  # a dictionary that learns has finite gradients at empty windows
 @pytest.mark.parametrize("kind", STACKS)
 def test_atoms_add_up_to_the_component(tones, kind):
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "error", TrainingWarning
-        )  # a dictionary that learns has finite gradients at empty windows
-        fitted = forecaster(STACKS[kind]()).fit(tones, verbose=0)
+    fitted = forecaster(STACKS[kind]()).fit(tones, verbose=0)
     atoms, parts = fitted.atoms(), fitted.decompose(spacing=1.0)
     name = fitted.model.component_names[0]
     assert list(atoms)[:2] == ["unique_id", "component"] and set(atoms.component) == {name}
@@ -119,14 +115,13 @@ def test_atoms_add_up_to_the_component(tones, kind):
     assert len(fitted.plot_atoms(ids=["s00", "s13"]).axes) == 2
 
 
+@pytest.mark.filterwarnings(STOPPED)
 @pytest.mark.parametrize("name", ["ALISTA", "HyperLISTA"])
 def test_analytic_weights_train_where_windows_are_empty(tones, name):
     gaps = tones[(tones.ds < 20) | (tones.ds > 100)]  # windows are 64 long
     dictionary = nb.bases.Polynomial(0) + nb.bases.Fourier([80.0], 8, learnable=True)
     stack = nb.Sparse(dictionary, getattr(nb.sparse, name)(), units=16)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", TrainingWarning)
-        fitted = forecaster(stack).fit(gaps, verbose=0)
+    fitted = forecaster(stack).fit(gaps, verbose=0)
     assert np.isfinite(fitted.predict().NBeatsBasis).all()
 
 
