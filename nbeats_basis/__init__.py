@@ -8,6 +8,7 @@ from nbeats_basis.ensemble import Ensemble
 from nbeats_basis.forecaster import Forecaster
 from nbeats_basis.model import NBeats
 from nbeats_basis.pursuit_forecaster import PursuitForecaster
+from nbeats_basis.smoothing_stack import Smoothing, SmoothingBlock
 from nbeats_basis.sparse_stack import Sparse, SparseBlock
 from nbeats_basis.stacks import Expansion, Generic, Seasonality, Stack, Trend
 from nbeats_basis.training import MemberEarlyStopping, Training
@@ -25,6 +26,8 @@ __all__ = [
     "NotFittedError",
     "PursuitForecaster",
     "Seasonality",
+    "Smoothing",
+    "SmoothingBlock",
     "Sparse",
     "SparseBlock",
     "Stack",

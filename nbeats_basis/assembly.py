@@ -58,6 +58,7 @@ def make_network(plan: dict, panel: Panel, window: float) -> NBeats:
         spacing=panel.spacing() if irregular else None,
     )
     net.adapt(*panel.typical())
+    net.shares.assign([plan["share"]] * plan["members"])
     return net
 
 

@@ -100,9 +100,7 @@ class BasisBlock(MemberLayer):
             basis.build(shape)
         self.network = None
         if self._num_proposed():
-            shape = values_shape
-            if context_shape is not None:
-                shape = (*shape[:2], 2 * self._past_basis.num_terms + encoded_size(context_shape))
+            shape = (*values_shape[:2], self._num_read(values_shape, context_shape))
             self.network = MemberNetwork(
                 self.units, self.num_layers, self._num_proposed(), dtype=self.dtype_policy
             )
@@ -192,6 +190,12 @@ class BasisBlock(MemberLayer):
             others = [theta[..., size:]]
         location = solve(*regression, right)
         return location, tf.concat([location, *others], axis=-1)
+
+    def _num_read(self, values_shape, context_shape) -> int:
+        """Return how many numbers of a window the network reads."""
+        if context_shape is None:
+            return values_shape[-1]
+        return 2 * self._past_basis.num_terms + encoded_size(context_shape)
 
     def _num_proposed(self) -> int:
         """Return the number of coefficients the network proposes."""

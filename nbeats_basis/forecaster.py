@@ -168,12 +168,12 @@ class Forecaster(Fitted):
         with (strategy or tf.distribute.get_strategy()).scope():
             nets = [make_network(each, panel, window) for each in plans]
             windows = make_windows(panel, nets[0], training, val_size)  # the same for all
-            for number, net in enumerate(nets):
+            for number, (net, each) in enumerate(zip(nets, plans, strict=True)):
                 if verbose and len(nets) > 1:
                     print(
                         f"network {number + 1} of {len(nets)}: {net.members} members of {net.component_names}"
                     )
-                log = train(net, windows, training, bool(val_size), callbacks, verbose)
+                log = train(net, windows, each["training"], bool(val_size), callbacks, verbose)
                 prefix = f"network{number}." if len(nets) > 1 else ""
                 history |= {prefix + key: values for key, values in log.items()}
         net = as_one(nets)

@@ -109,6 +109,10 @@ class NBeats(Network):
         self.stacks = list(stacks)
         if not self.stacks:
             raise ValueError(f"`stacks` must hold at least one stack. Received: stacks={stacks!r}")
+        if any(stack.is_first for stack in self.stacks[1:]):
+            raise ValueError(
+                "A stack that forecasts the window itself, such as `Smoothing`, must come first."
+            )
         self.component_names: list[str] = []
         for stack in self.stacks:
             name = unused(stack.component, self.component_names)

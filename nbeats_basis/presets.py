@@ -6,6 +6,7 @@ from nbeats_basis.calendars import season_length
 from nbeats_basis.checks import check_choice, check_int
 from nbeats_basis.heads import Head, StudentT
 from nbeats_basis.panel import Panel
+from nbeats_basis.smoothing_stack import Smoothing
 from nbeats_basis.stacks import Generic, Seasonality, Trend
 from nbeats_basis.training import Training
 
@@ -15,6 +16,7 @@ _MEMBERS = {"fast": 6, "best": 24}  # of all networks together
 _LONGER = {"fast": 2, "best": 4}  # times the usual steps
 _FEWEST, _MOST, _AFFORDED = 4, 12, 1200  # members of the default network, and of them times steps
 _RELATIVE = 0.1  # typical spread over typical level above which changes are seen relative to the level
+_SMOOTHED = (4, 6)  # lookbacks of the members of a smoothing network, in horizons
 _UNITS, _FLAT = 128, {"units": 256, "num_layers": 2}
 
 
@@ -46,11 +48,37 @@ def plan(params: dict, panel: Panel) -> list[dict]:
     if members == "auto":
         members = max(_MEMBERS[preset] // len(kinds), 1) if preset else _default_members(training, panel)
     members = check_int("members", members)
-    shared = {"head": head, "members": members, "multiples": _LOOKBACKS[preset], "training": training}
-    return [
+    shared = {
+        "head": head,
+        "members": members,
+        "multiples": _LOOKBACKS[preset],
+        "training": training,
+        "share": 1.0,
+    }
+    plans = [
         params | shared | kind | {"seed": params["seed"] + number * members}
         for number, kind in enumerate(kinds)
     ]
+    if preset and params["stacks"] is None and panel.calendar.freq is not None:
+        plans.append(_smoothing(plans, panel, training if params["training"] else Training()))
+    return plans
+
+
+def _smoothing(plans: list[dict], panel: Panel, training: Training) -> dict:
+    """Return the arguments of a smoothing network that counts as much as all others together; it has little to learn."""
+    season, last = season_length(panel.calendar.freq), plans[-1]
+    scaling = "ratio" if any(each["scaling"] == "ratio" for each in plans) else plans[0]["scaling"]
+    stack = Smoothing([season] if season > 1 else None, multiplicative=scaling == "ratio")
+    members = len(_SMOOTHED)
+    return last | {
+        "stacks": [stack],
+        "scaling": scaling,
+        "members": members,
+        "multiples": _SMOOTHED,
+        "training": training,
+        "seed": last["seed"] + last["members"],
+        "share": sum(each["members"] for each in plans) / members,
+    }
 
 
 def _lists(stacks) -> list:
@@ -107,6 +135,6 @@ def _kinds(preset: str | None, panel: Panel, head: Head, scaling: str | None) ->
     kinds = [{"stacks": interpretable, "scaling": scaling}]
     if ratios:
         kinds.append({"stacks": interpretable, "scaling": "ratio"})
-    if preset == "best" or (preset and not ratios):
+    if preset and not ratios:
         kinds.append({"stacks": [Generic(**size) for _ in range(3)], "scaling": scaling})
     return kinds

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from nbeats_basis.bases import Basis, BSpline, Fourier, Learned, Polynomial
+from nbeats_basis.bases.fourier import harmonics_of
 from nbeats_basis.blocks import COEFFICIENTS, BasisBlock
 from nbeats_basis.checks import check_choice, check_int
 from nbeats_basis.durations import duration
@@ -44,7 +45,7 @@ class Stack(MemberLayer):
     """
 
     component = "stack"
-    offset = is_sparse = False
+    offset = is_sparse = is_first = False
 
     def __init__(self, num_blocks, units, num_layers, shared_weights, coefficients, **kwargs):
         super().__init__(**kwargs)
@@ -254,11 +255,9 @@ class Seasonality(Stack):
     def make_bases(self, lookback: float, horizon: float):
         """Return a constant and the harmonics."""
         periods = [horizon] if self.periods is None else self.periods
-        harmonics = self.harmonics
-        if harmonics is None and self.periods is None and isinstance(horizon, int):
+        harmonics = harmonics_of(periods, self.harmonics, isinstance(horizon, int))
+        if self.harmonics is None and self.periods is None and isinstance(horizon, int):
             harmonics = ceil(horizon / 2) - 1
-        elif harmonics is None:
-            harmonics = [min(12, int(p / 2)) if isinstance(horizon, int) else 4 for p in periods]
         constant = {"degree": 0, "span": (-lookback, horizon)}
         if self.periods is None and self.coefficients == "proposed" and isinstance(horizon, int):
             forecast = Polynomial(**constant) + Fourier(periods, harmonics, origin=1.0)

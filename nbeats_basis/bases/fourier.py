@@ -141,6 +141,19 @@ class Fourier(Basis):
         }
 
 
+def harmonics_of(periods: Sequence[float], harmonics, on_grid: bool) -> list[int]:
+    """Return the harmonics of each period: as given, or all up to half the period in steps, at most 12; 4 at irregular times.
+
+    Args:
+        periods: in steps or units of time.
+        harmonics: one integer, one each, or None.
+        on_grid: whether times are steps.
+    """
+    if harmonics is None:
+        return [min(12, int(p / 2)) if on_grid else 4 for p in periods]
+    return [harmonics] * len(periods) if np.ndim(harmonics) == 0 else list(harmonics)
+
+
 def _multiples(angle, count: int):
     """Return the cosines and the sines of 1, ..., `count` times an angle `(..., T)`, a list of `(..., T)` each."""
     if not count:
