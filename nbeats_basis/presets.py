@@ -16,6 +16,7 @@ _MEMBERS = {"fast": 6, "best": 24}  # of all networks together
 _LONGER = {"fast": 2, "best": 4}  # times the usual steps
 _FEWEST, _MOST, _AFFORDED = 4, 12, 1200  # members of the default network, and of them times steps
 _RELATIVE = 0.1  # typical spread over typical level above which changes are seen relative to the level
+_FEW = 100  # steps of a smoothing network, which has little to learn
 _SMOOTHED = (4, 6)  # lookbacks of the members of a smoothing network, in horizons
 _UNITS, _FLAT = 128, {"units": 256, "num_layers": 2}
 
@@ -60,12 +61,12 @@ def plan(params: dict, panel: Panel) -> list[dict]:
         for number, kind in enumerate(kinds)
     ]
     if preset and params["stacks"] is None and panel.calendar.freq is not None:
-        plans.append(_smoothing(plans, panel, training if params["training"] else Training()))
+        plans.append(_smoothing(plans, panel, params["training"] or Training(steps=_FEW)))
     return plans
 
 
 def _smoothing(plans: list[dict], panel: Panel, training: Training) -> dict:
-    """Return the arguments of a smoothing network that counts as much as all others together; it has little to learn."""
+    """Return the arguments of a smoothing network that counts as much as all others together."""
     season, last = season_length(panel.calendar.freq), plans[-1]
     scaling = "ratio" if any(each["scaling"] == "ratio" for each in plans) else plans[0]["scaling"]
     stack = Smoothing([season] if season > 1 else None, multiplicative=scaling == "ratio")

@@ -6,7 +6,8 @@ import tensorflow as tf
 from nbeats_basis.regression import expand, moments
 
 _FIRST = 3  # observations before the first one-step forecast that counts
-_PRIOR = 5.0  # one-step forecasts that the usual share of the drift is worth
+
+PRECISION = 4.0  # of the usual share of the drift, in variances of the error: its standard deviation is 0.5
 _GAP = 24.0  # half-lives of a gap after which nothing is left of what was before
 _TINY = 1e-12
 
@@ -50,7 +51,8 @@ def smooth(values, observed, times, half_lives, log_prior, share) -> tuple:
         tf.reduce_sum(a * b, axis=2) for a, b in ((error, error), (error, moved), (moved, moved))
     )
     counted = tf.reduce_sum(usable, axis=-1)[..., None]
-    prior = _PRIOR * moves / tf.maximum(counted, 1)
+    least = tf.maximum(squares - tf.math.divide_no_nan(product**2, moves), 0)
+    prior = PRECISION * least / tf.maximum(counted, 1)
     shares = tf.math.divide_no_nan(product + prior * share[:, None], moves + prior)
     shares = tf.clip_by_value(shares, 0, 1)
     squares = tf.maximum(squares - 2 * shares * product + shares**2 * moves, 0) + _TINY

@@ -80,3 +80,41 @@ def ridge(design, values, observed, precision, prior):
     stacked = np.vstack([design[rows], np.diag(np.sqrt(precision))])
     right = np.concatenate([np.asarray(values)[rows], np.sqrt(precision) * prior])
     return np.linalg.lstsq(stacked, right, rcond=None)[0]
+
+
+def smoothed(times, values, half_lives, prior, share, precision):
+    """Return the constant at t = 0, the slope and the root mean squared error of smoothing one window, observation by observation.
+
+    Args:
+        times: list of increasing times, 0 at the origin.
+        values: list of as many values.
+        half_lives: list of half-lives.
+        prior: list of the rates' prior weights.
+        share: of the drift, where the window does not say.
+        precision: of that share, in one-step errors' variances.
+
+    Source: the docstring of `nbeats_basis.smoothing.smooth`.
+    """
+    found = []
+    for half_life in half_lives:
+
+        def level(count, half_life=half_life):
+            weights = [2 ** ((t - times[count - 1]) / half_life) for t in times[:count]]
+            return [np.average(x[:count], weights=weights) for x in (values, times)]
+
+        errors, moves = [], []
+        for i in range(3, len(times)):
+            mean, middle = level(i)
+            errors.append(values[i] - mean)
+            moves.append(np.polyfit(times[:i], values[:i], 1)[0] * (times[i] - middle))
+        errors, moves = np.array(errors), np.array(moves)
+        least = np.sum((errors - moves * (errors @ moves) / (moves @ moves)) ** 2)
+        ridge = precision * least / len(errors)
+        drift = np.clip((errors @ moves + ridge * share) / (moves @ moves + ridge), 0, 1)
+        mean, middle = level(len(times))
+        slope = drift * np.polyfit(times, values, 1)[0]
+        found.append((mean - slope * middle, slope, np.sum((errors - drift * moves) ** 2)))
+    constants, slopes, squares = np.array(found).T
+    weights = np.array(prior) * (squares / squares.min()) ** (-len(errors) / 2)
+    weights /= weights.sum()
+    return weights @ constants, weights @ slopes, np.sqrt(weights @ squares / len(errors))

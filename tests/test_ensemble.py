@@ -80,10 +80,13 @@ def test_a_preset_trains_several_kinds_with_members_of_their_own(fast):
     assert [(net.component_names, net.scaling) for net in fast.model.nets] == [
         (["trend", "generic"], "std"),
         (["trend", "generic"], "ratio"),
+        (["smoothing"], "ratio"),
     ]
     seeds = [seed for net in fast.model.nets for seed in net.member_seeds]
-    assert len(set(seeds)) == fast.model.members == 6
-    assert set(fast.history_) == {"network0.loss", "network1.loss"}
+    assert len(set(seeds)) == fast.model.members == 8
+    assert set(fast.history_) == {"network0.loss", "network1.loss", "network2.loss"}
+    shares = [net.shares.numpy() for net in fast.model.nets]
+    assert shares[2].sum() == shares[0].sum() + shares[1].sum() == 6
 
 
 def test_a_preset_answers_like_one_network(fast, tmp_path):
@@ -161,28 +164,30 @@ def test_members_that_get_no_better_stop_training():
 
 
 @pytest.mark.parametrize(
-    ("preset", "longer", "members", "kinds"), [(None, None, 12, 1), ("fast", 2, 3, 2), ("best", 4, 8, 3)]
+    ("preset", "longer", "members", "kinds"), [(None, None, 12, 1), ("fast", 2, 3, 2), ("best", 4, 12, 2)]
 )
 def test_a_preset_trains_longer_for_errors_relative_to_the_change(preset, longer, members, kinds):
     panel = Panel.from_frame(panel_frame(), Columns(), 1)
     networks = plan(nb.Forecaster(6, preset=preset).get_params(), panel)
-    assert len(networks) == kinds
-    for each in networks:
+    assert len(networks) == kinds + (preset is not None)
+    for each in networks[:kinds]:
         assert each["training"].steps == (longer and longer * 50) and each["members"] == members
         assert each["head"] == nb.heads.StudentT("change" if preset else "height")
+    for each in networks[kinds:]:
+        assert each["training"].steps == 100 and each["members"] == 2 and 2 * each["share"] == kinds * members
 
 
 @pytest.mark.parametrize(
     ("kwargs", "shift", "scalings"),
     [
-        ({"preset": "best"}, 0, ["std", "ratio", "std"]),
-        ({"preset": "best"}, 1e3, ["std", "std"]),
-        ({"preset": "fast"}, 1e3, ["std", "std"]),
-        ({"preset": "fast"}, 0, ["std", "ratio"]),
-        ({"preset": "fast"}, -8, ["std", "std"]),
-        ({"preset": "best"}, -8, ["std", "std"]),
-        ({"preset": "best", "head": nb.heads.StudentT("mape")}, 0, ["level", "ratio", "level"]),
-        ({"preset": "best", "scaling": "none"}, 0, ["none"] * 2),
+        ({"preset": "best"}, 0, ["std", "ratio", "ratio"]),
+        ({"preset": "best"}, 1e3, ["std", "std", "std"]),
+        ({"preset": "fast"}, 1e3, ["std", "std", "std"]),
+        ({"preset": "fast"}, 0, ["std", "ratio", "ratio"]),
+        ({"preset": "fast"}, -8, ["std", "std", "std"]),
+        ({"preset": "best"}, -8, ["std", "std", "std"]),
+        ({"preset": "best", "head": nb.heads.StudentT("mape")}, 0, ["level", "ratio", "ratio"]),
+        ({"preset": "best", "scaling": "none"}, 0, ["none"] * 3),
         ({"preset": "best", "freq": None}, 0, ["std"]),
         ({"head": nb.heads.StudentT("mape")}, 0, ["level"]),
         ({}, 0, ["std"]),
@@ -194,7 +199,15 @@ def test_presets_see_values_as_ratios_where_none_is_negative_and_percentages_mat
     networks = plan(nb.Forecaster(6, **kwargs).get_params(), panel)
     assert [each["scaling"] for each in networks] == scalings
     total = {"best": 24, "fast": 6}.get(kwargs.get("preset"))
-    assert total in (None, sum(each["members"] for each in networks))
+    smoothing = [each for each in networks if "smoothing" in {stack.component for stack in each["stacks"]}]
+    assert total in (
+        None,
+        sum(each["members"] for each in networks) - sum(each["members"] for each in smoothing),
+    )
+    assert [each["scaling"] for each in smoothing] == scalings[-1:] * (
+        kwargs.get("freq", 1) is not None and "preset" in kwargs
+    )
+    assert all(each["stacks"][0].multiplicative == (each["scaling"] == "ratio") for each in smoothing)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +217,8 @@ def test_blocks_of_presets_are_flat_and_wide_for_months(preset, freq, size):
     frame = panel_frame()
     frame["ds"] = pd.date_range("2000", periods=60, freq=freq)[frame.ds.to_numpy() - frame.ds.min()]
     networks = plan(nb.Forecaster(6, preset=preset).get_params(), Panel.from_frame(frame, Columns(), freq))
-    assert {(s.units, s.num_layers) for each in networks for s in each["stacks"]} == {size}
+    stacks = [s for each in networks for s in each["stacks"] if s.component != "smoothing"]
+    assert {(s.units, s.num_layers) for s in stacks} == {size}
 
 
 def test_small_panels_have_more_members_and_large_ones_no_fewer_than_four():

@@ -35,6 +35,11 @@ LAYERS = {
         WINDOW,
     ),
     "sparse": (lambda: nb.Sparse(atoms=16, units=8), WINDOW),
+    "smoothing": (lambda: nb.Smoothing([5], multiplicative=True, units=8), WINDOW),
+    "smoothing_block": (
+        lambda: nb.SmoothingBlock([5], [2], lookback=10, horizon=5, units=8, num_params=2),
+        WINDOW,
+    ),
     "generic": (lambda: nb.Generic(3, units=8), WINDOW),
 }
 

@@ -25,6 +25,8 @@ LAYERS = {  # a module imports only from modules of lower rank
     "encoders": 2,
     "blocks": 4,
     "stacks": 5,
+    "smoothing": 3,
+    "smoothing_stack": 6,
     "sparse_stack": 6,
     "scaling": 4,
     "inputs": 5,

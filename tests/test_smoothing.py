@@ -1,0 +1,189 @@
+"""Exponential smoothing in closed form: against a slow oracle, its invariances, and in forecasters of every kind."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import reference
+import tensorflow as tf
+
+import nbeats_basis as nb
+from nbeats_basis.regression import inverse, normal_matrix
+from nbeats_basis.smoothing import PRECISION, seasonal, smooth
+
+HALF_LIVES = 0.5 ** np.arange(1, 6)
+STOPPED = "error::nbeats_basis.TrainingWarning"
+
+
+def run(values, times, log_prior=None, share=0.5):
+    """Smooth one window; NaN where not observed."""
+    values, times = (np.asarray(x, "float32")[None, None] for x in (values, times))
+    observed = np.isfinite(values).astype("float32")
+    log_prior = np.zeros((1, len(HALF_LIVES)), "float32") if log_prior is None else log_prior
+    out = smooth(
+        np.nan_to_num(values), observed, times, HALF_LIVES, log_prior, np.full((1, 1), share, "float32")
+    )
+    return np.array([x.numpy()[0, 0] for x in out])
+
+
+@pytest.fixture
+def walk(rng):
+    """Times of one window, and a random walk with drift there."""
+    times = np.sort(rng.uniform(-1, 0, 60))
+    return times - times[-1], 3 * times + np.cumsum(rng.normal(size=60)) * 0.1
+
+
+@pytest.mark.parametrize("share", [0.1, 0.9])
+def test_smoothing_agrees_with_a_slow_oracle(walk, rng, share):
+    times, values = walk
+    prior = rng.dirichlet(np.ones(len(HALF_LIVES)))
+    expected = reference.smoothed(times, values, HALF_LIVES, prior, share, PRECISION)
+    found = run(values, times, np.log(prior)[None].astype("float32"), share)
+    np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-4)
+
+
+def test_order_and_absent_observations_do_not_matter(walk, rng):
+    times, values = walk
+    plain = run(values, times)
+    order = rng.permutation(len(times))
+    np.testing.assert_allclose(run(values[order], times[order]), plain, atol=1e-5)
+    padded = np.concatenate([values, np.full(9, np.nan)]), np.concatenate([times, rng.uniform(-1, 0, 9)])
+    np.testing.assert_allclose(run(*padded), plain, atol=1e-5)
+
+
+def test_a_straight_line_goes_on(walk):
+    times, _ = walk
+    constant, slope, error = run(2 + 5 * times, times)
+    assert abs(constant - 2) < 1e-3 and abs(slope - 5) < 5e-3 and error < 1e-3
+
+
+def test_a_constant_a_single_value_and_nothing_are_kept():
+    times = np.linspace(-1, 0, 20)
+    assert np.allclose(run(np.full(20, 3.0), times), [3, 0, 0], atol=1e-5)
+    assert np.allclose(run(np.where(times == -1, 3.0, np.nan), times), [3, 0, 0], atol=1e-5)
+    assert np.allclose(run(np.full(20, np.nan), times), 0, atol=1e-5)
+
+
+def test_a_long_gap_leaves_a_level(rng):
+    times = np.concatenate([np.linspace(-1, -0.999, 10), [0.0]])
+    out = run(np.concatenate([np.full(10, 1.0), [2.0]]), times)
+    assert np.isfinite(out).all() and 1 <= out[0] <= 2
+
+
+def test_noise_has_no_season_and_a_season_is_found(rng):
+    times = np.arange(-71.0, 1)
+    fourier = nb.bases.Fourier([12], 6)
+    design = tf.concat([nb.bases.BSpline(knots=range(-72, 1, 12), degree=1)(times), fourier(times)], axis=-1)
+    design = tf.cast(design, "float32")[None, None]
+    observed = np.ones((1, 400, 72), "float32")
+    gram = normal_matrix(design, observed)
+    upside = inverse(gram, tf.fill(gram.shape[:-1], 1e-3), tf.constant(True))
+    noise = rng.normal(size=(1, 400, 72)).astype("float32")
+    wave = np.cos(2 * np.pi * times / 12).astype("float32")
+    beside = design.shape[-1] - fourier.num_terms
+    theta = seasonal(noise, observed, design, upside, beside, 1e-3).numpy()[0]
+    assert (theta == 0).all(axis=1).mean() > 0.4 and (theta**2).sum(axis=1).mean() < 0.15
+    theta = seasonal(0.1 * noise + 3 * wave, observed, design, upside, beside, 1e-3).numpy()[0]
+    assert np.abs(theta[:, 0] - 3).mean() < 0.05 and np.abs(theta[:, 1:]).mean() < 0.02
+
+
+def frame(rng, multiplicative: bool, freq):
+    """Return twelve series with a season, all positive."""
+    parts = []
+    for i in range(12):
+        ds = np.arange(96.0) if freq else np.sort(rng.uniform(0, 96, 80))
+        trend, season = 10 + 0.1 * ds, np.sin(2 * np.pi * ds / 12 + i)
+        y = trend * (1 + 0.3 * season) if multiplicative else trend + 3 * season
+        noise = 1 + 0.01 * rng.normal(size=len(ds))
+        parts.append(
+            pd.DataFrame({"unique_id": f"s{i:02}", "ds": ds.astype(int) if freq else ds, "y": y * noise})
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def forecaster(multiplicative: bool, freq, **kwargs):
+    unit = int if freq else float
+    return nb.Forecaster(
+        unit(12),
+        unit(72),
+        freq,
+        [nb.Smoothing([12], multiplicative=multiplicative, units=8)],
+        members=2,
+        scaling="ratio" if multiplicative else "std",
+        training=nb.Training(steps=20, epochs=1, batch_size=32),
+        **kwargs,
+    )
+
+
+@pytest.mark.filterwarnings(STOPPED)
+@pytest.mark.parametrize("freq", [1, None])
+@pytest.mark.parametrize("multiplicative", [True, False])
+def test_everything_a_forecaster_does(rng, tmp_path, multiplicative, freq):
+    data = frame(rng, multiplicative, freq)
+    past = data[data.ds < 84]
+    future = data[data.ds >= 84]
+    fitted = forecaster(multiplicative, freq).fit(past, verbose=0)
+    ask = {} if freq else {"at": future[["unique_id", "ds"]]}
+    plain = fitted.predict(level=[80], **ask)
+    error = np.abs(plain.NBeatsBasis.to_numpy() - future.y.to_numpy())
+    assert error.mean() < 0.04 * future.y.mean(), error.mean()
+    assert (plain["NBeatsBasis-lo-80"] < plain["NBeatsBasis-hi-80"]).all()
+    parts = fitted.decompose(**ask)
+    np.testing.assert_allclose(parts[["level", "smoothing"]].sum(axis=1), plain.NBeatsBasis, rtol=1e-5)
+    absent = past[past.index % 7 > 0]
+    blank = past.assign(y=past.y.where(past.index % 7 > 0))
+    pd.testing.assert_frame_equal(fitted.predict(absent, **ask), fitted.predict(blank, **ask), rtol=1e-6)
+    fitted.save(tmp_path / "model")
+    loaded = nb.Forecaster.load(tmp_path / "model").predict(level=[80], **ask)
+    pd.testing.assert_frame_equal(loaded, plain, rtol=1e-6)
+    fitted.export(tmp_path / "saved")
+    assert fitted.model.atoms if hasattr(fitted.model, "atoms") else True
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("multiplicative", [True, False])
+def test_derivatives_are_those_of_the_forecast(rng, multiplicative, order):
+    fitted = forecaster(multiplicative, None).fit(frame(rng, multiplicative, None), verbose=0)
+    at, step = pd.DataFrame({"unique_id": "s03", "ds": np.linspace(96.5, 107, 40)}), 0.02
+
+    def lower(at):
+        return fitted.predict(at=at) if order == 1 else fitted.derivative(at=at, order=1)
+
+    after, before = (lower(at.assign(ds=at.ds + way * step)).NBeatsBasis for way in (1, -1))
+    exact = fitted.derivative(at=at, order=order).NBeatsBasis
+    np.testing.assert_allclose((after - before) / (2 * step), exact, atol=0.01 * np.abs(exact).max())
+
+
+@pytest.mark.parametrize(("multiplicative", "shift"), [(False, 500.0), (True, 0.0)])
+def test_forecasts_follow_scale_and_where_the_season_is_added_level(rng, multiplicative, shift):
+    data = frame(rng, multiplicative, 1)
+    fitted = forecaster(multiplicative, 1).fit(data, verbose=0)
+    for factor in (1e-5, 7.0, 1e5):
+        moved = fitted.predict(data.assign(y=factor * data.y + shift * factor)).NBeatsBasis
+        expected = factor * (fitted.predict(data).NBeatsBasis + shift)
+        np.testing.assert_allclose(moved, expected, rtol=2e-5)
+
+
+def test_a_season_is_added_where_a_value_is_not_positive(rng):
+    data = frame(rng, True, 1)
+    data.loc[data.ds == 50, "y"] = 0.0
+    fitted = forecaster(True, 1).fit(data, verbose=0)
+    assert np.isfinite(fitted.predict().NBeatsBasis).all()
+
+
+def test_a_point_head_learns_prior_and_drift_alone(rng):
+    fitted = forecaster(False, 1, head=nb.heads.Point()).fit(frame(rng, False, 1), verbose=0)
+    assert {v.name for v in fitted.model.trainable_variables} == {"log_prior", "share"}
+    assert all(np.abs(v.numpy()).max() > 0 for v in fitted.model.trainable_variables)
+
+
+def test_smoothing_comes_first():
+    with pytest.raises(ValueError, match="must come first"):
+        nb.NBeats([nb.Trend(units=8), nb.Smoothing()], horizon=4, lookback=8)
+
+
+def test_stacks_after_it_see_what_it_leaves(rng):
+    net = nb.NBeats([nb.Smoothing([12], units=8), nb.Generic(units=8)], horizon=12, lookback=48)
+    values = (10 + np.sin(2 * np.pi * np.arange(48) / 12)).astype("float32")[None]
+    out = net({"values": values})
+    left = out["values"] - out["backcasts"][:, :, 0]
+    assert np.abs(left).max() < 0.05 * np.abs(out["values"]).max()
