@@ -25,7 +25,7 @@ def atoms(network: Network, inputs) -> dict:
     first, found = 0, {}
     for net in network.networks():
         out = net(inputs)
-        for name, stack, theta in zip(net.component_names, net.stacks, out["coefficients"], strict=True):
+        for name, stack, theta in zip(net.stack_names, net.stacks, out["coefficients"], strict=True):
             scaled = tf.cast(theta, "float64") * out["scale"][..., None, None]
             blocks = [block.basis for block in stack.blocks] * (stack.num_blocks // len(stack.blocks))
             each = [_of_block(basis, scaled[:, :, i], out["origin"]) for i, basis in enumerate(blocks)]

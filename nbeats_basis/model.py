@@ -113,11 +113,15 @@ class NBeats(Network):
             raise ValueError(
                 "A stack that forecasts the window itself, such as `Smoothing`, must come first."
             )
+        self.stack_names: list[str] = []
         self.component_names: list[str] = []
         for stack in self.stacks:
-            name = unused(stack.component, self.component_names)
-            stack.bind(self.window, self.horizon, self.head.num_params, self.member_seeds, name)
-            self.component_names.append(name)
+            self.stack_names.append(unused(stack.component, self.stack_names))
+            for component in stack.components:
+                self.component_names.append(unused(component, self.component_names))
+            stack.bind(
+                self.window, self.horizon, self.head.num_params, self.member_seeds, self.stack_names[-1]
+            )
         self._train_source = self._validation_source = None
         self.loss_tracker, self.nonzero_tracker = keras.metrics.Mean("loss"), keras.metrics.Mean("nonzero")
         once, summed = tf.VariableAggregation.ONLY_FIRST_REPLICA, tf.VariableAggregation.SUM
@@ -192,7 +196,7 @@ class NBeats(Network):
         context = self.encoder and self.encoder(times, observed)
         params, components, backcasts, coefficients = 0.0, [], [], []
         for stack in self.stacks:
-            residual, partial, backcast, theta = stack(
+            residual, partial, backcast, theta, *parts = stack(
                 times,
                 residual,
                 observed,
@@ -202,8 +206,9 @@ class NBeats(Network):
                 order=order,
             )
             params = params + partial
-            components.append(partial[..., 0])
-            backcasts.append(backcast)
+            several = parts or ([partial[..., 0]], [backcast])
+            components += several[0]
+            backcasts += several[1]
             coefficients.append(theta)
         if order == 0:
             params += window["start"][..., None, None] * tf.one_hot(0, self.head.num_params)

@@ -142,6 +142,31 @@ class SmoothingBlock(BasisBlock):
             theta.append(tf.where(positive, found, 0.0))
         return backcast, theta
 
+    def parts(self, theta: list, functions: list) -> list:
+        """Return the location's line, and what a season adds to it, `(M, B, T)` each.
+
+        Args:
+            theta: of `explain`.
+            functions: the basis and its derivatives up to the order asked for, `(M or 1, B or 1, T, K)` each.
+        """
+        lines, seasons = (
+            [each[..., :_TERMS] for each in functions],
+            [each[..., _TERMS:] for each in functions],
+        )
+        line, season = theta[0][..., :_TERMS], theta[0][..., _TERMS:]
+        found = (
+            [expand(lines[-1], line), expand(seasons[-1], season)]
+            if self.periods
+            else [expand(lines[-1], line)]
+        )
+        if self.multiplicative:
+            line, season = theta[-1][..., :_TERMS], theta[-1][..., _TERMS:]
+            line = [expand(each, line) for each in lines]
+            found[0] += line[-1]
+            if self.periods:
+                found[1] += _product(line, [expand(each, season) for each in seasons]) - line[-1]
+        return found
+
     def forecast(self, theta: list, designs: dict):
         """Return the forecast of coefficients, `(M, B, H, P)`.
 
@@ -149,16 +174,9 @@ class SmoothingBlock(BasisBlock):
             theta: of `explain`.
             designs: of `designs`.
         """
-        future, others = designs["future"], theta[1 : self.num_params]
-        location = expand(future[-1], theta[0])
-        if self.multiplicative:
-            line, season = tf.split(theta[-1], [_TERMS, theta[-1].shape[-1] - _TERMS], axis=-1)
-            location += _product(
-                [expand(each[..., :_TERMS], line) for each in future],
-                [expand(each[..., _TERMS:], season) for each in future],
-            )
-        others = [expand(future[-1][..., :_TERMS], each) for each in others]
-        return tf.stack([location, *others], axis=-1)
+        lines = designs["future"][-1][..., :_TERMS]
+        others = [expand(lines, each) for each in theta[1 : self.num_params]]
+        return tf.stack([tf.add_n(self.parts(theta, designs["future"])), *others], axis=-1)
 
     def get_config(self):
         """Return the constructor's arguments."""
@@ -224,6 +242,11 @@ class Smoothing(Stack):
         self.periods, self.harmonics, self.multiplicative = periods, harmonics, bool(multiplicative)
         Fourier(periods or [1], 1 if harmonics is None else harmonics)  # refuses bad arguments now
 
+    @property
+    def components(self) -> list[str]:
+        """The trend, level and drift; and the season, if there are periods."""
+        return ["trend", "seasonality"] if self.periods else ["trend"]
+
     def copy(self, time_unit: str | None = None) -> "Smoothing":
         """Return an unbuilt stack of the same arguments, durations turned to numbers.
 
@@ -256,6 +279,16 @@ class Smoothing(Stack):
             num_params=num_params,
             dtype=self.dtype_policy,
         )
+
+    def call(self, times, values, observed, query_times, context=None, origin=None, order=0):
+        """Return what is left, the forecast, the backcast, the coefficients, and forecasts and backcasts of trend and season."""
+        block = self.blocks[0]
+        designs = block.designs(times, observed, query_times, origin, order)
+        backcast, theta = block.explain(values, designs, context)
+        forecasts, backcasts = (block.parts(theta, each) for each in (designs["future"], [designs["past"]]))
+        backcasts[0] += backcast - tf.add_n(backcasts)  # the last value, which forecasts start from
+        left = (values - backcast) * observed
+        return left, block.forecast(theta, designs), backcast, theta[0][:, :, None], forecasts, backcasts
 
     def get_config(self):
         """Return the constructor's arguments."""

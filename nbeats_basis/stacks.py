@@ -7,13 +7,12 @@ import keras
 import tensorflow as tf
 
 from nbeats_basis.bases import Basis, BSpline, Fourier, Learned, Polynomial
+from nbeats_basis.bases.bspline import octaves
 from nbeats_basis.bases.fourier import harmonics_of
 from nbeats_basis.blocks import COEFFICIENTS, BasisBlock
 from nbeats_basis.checks import check_choice, check_int
 from nbeats_basis.durations import duration
 from nbeats_basis.members import MemberLayer
-
-_OCTAVES = 6  # the finest interval beside the origin is this many halvings of the span
 
 
 class Stack(MemberLayer):
@@ -39,7 +38,7 @@ class Stack(MemberLayer):
 
     Returns:
         the residual left `(M, B, L)`, the forecast `(M, B, H, P)`, the backcast `(M, B, L)`, where not observed too, and the
-        blocks' coefficients `(M, B, num_blocks, K)`.
+        blocks' coefficients `(M, B, num_blocks, K)`; of several components also lists of each one's forecast and backcast.
 
     Source: Oreshkin et al. 2020, section 3.2.
     """
@@ -55,6 +54,11 @@ class Stack(MemberLayer):
         self.shared_weights = bool(shared_weights)
         self.coefficients = check_choice("coefficients", coefficients, COEFFICIENTS)
         self.blocks: list[BasisBlock] = []
+
+    @property
+    def components(self) -> list[str]:
+        """Names of the components of the stack's forecast."""
+        return [self.component]
 
     def copy(self, time_unit: str | None = None) -> "Stack":
         """Return an unbuilt stack of the same arguments.
@@ -388,12 +392,3 @@ class Expansion(Stack):
         basis = config["basis"]
         basis = basis if isinstance(basis, Basis) else keras.saving.deserialize_keras_object(basis)
         return cls(**{**config, "basis": basis})
-
-
-def octaves(length: float) -> list[float]:
-    """Return 0 and `length` with its halves, quarters, ... in between: knots that are finer nearer 0.
-
-    Args:
-        length: the last knot, in units of time.
-    """
-    return [0.0, *(length / 2.0**k for k in range(_OCTAVES, -1, -1))]

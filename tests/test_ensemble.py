@@ -80,7 +80,7 @@ def test_a_preset_trains_several_kinds_with_members_of_their_own(fast):
     assert [(net.component_names, net.scaling) for net in fast.model.nets] == [
         (["trend", "generic"], "std"),
         (["trend", "generic"], "ratio"),
-        (["smoothing"], "ratio"),
+        (["trend"], "ratio"),
     ]
     seeds = [seed for net in fast.model.nets for seed in net.member_seeds]
     assert len(set(seeds)) == fast.model.members == 8

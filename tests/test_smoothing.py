@@ -128,7 +128,9 @@ def test_everything_a_forecaster_does(rng, tmp_path, multiplicative, freq):
     assert error.mean() < 0.04 * future.y.mean(), error.mean()
     assert (plain["NBeatsBasis-lo-80"] < plain["NBeatsBasis-hi-80"]).all()
     parts = fitted.decompose(**ask)
-    np.testing.assert_allclose(parts[["level", "smoothing"]].sum(axis=1), plain.NBeatsBasis, rtol=1e-5)
+    np.testing.assert_allclose(
+        parts[["level", "trend", "seasonality"]].sum(axis=1), plain.NBeatsBasis, rtol=1e-5
+    )
     absent = past[past.index % 7 > 0]
     blank = past.assign(y=past.y.where(past.index % 7 > 0))
     pd.testing.assert_frame_equal(fitted.predict(absent, **ask), fitted.predict(blank, **ask), rtol=1e-6)
@@ -136,7 +138,9 @@ def test_everything_a_forecaster_does(rng, tmp_path, multiplicative, freq):
     loaded = nb.Forecaster.load(tmp_path / "model").predict(level=[80], **ask)
     pd.testing.assert_frame_equal(loaded, plain, rtol=1e-6)
     fitted.export(tmp_path / "saved")
-    assert fitted.model.atoms if hasattr(fitted.model, "atoms") else True
+    assert np.ptp(parts.seasonality) > 1
+    if freq:  # a whole season
+        assert np.abs(parts.groupby("unique_id").seasonality.mean()).max() < 1
 
 
 @pytest.mark.parametrize("order", [1, 2])
@@ -185,5 +189,6 @@ def test_stacks_after_it_see_what_it_leaves(rng):
     net = nb.NBeats([nb.Smoothing([12], units=8), nb.Generic(units=8)], horizon=12, lookback=48)
     values = (10 + np.sin(2 * np.pi * np.arange(48) / 12)).astype("float32")[None]
     out = net({"values": values})
-    left = out["values"] - out["backcasts"][:, :, 0]
+    assert net.component_names == ["trend", "seasonality", "generic"]
+    left = out["values"] - out["backcasts"][:, :, 0] - out["backcasts"][:, :, 1]
     assert np.abs(left).max() < 0.05 * np.abs(out["values"]).max()

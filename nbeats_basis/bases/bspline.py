@@ -11,6 +11,7 @@ from nbeats_basis.bases.base import Basis
 from nbeats_basis.checks import check_choice, check_int
 
 EXTRAPOLATIONS = ("linear", "constant")
+_OCTAVES = 6  # the finest interval beside the origin is this many halvings of the span
 
 
 @keras.saving.register_keras_serializable(package="nbeats_basis")
@@ -186,6 +187,15 @@ def _recursion(knots, first, last, degree: int, times, order: int):
             rising, falling = (times - starts) * share, (stops - times) * share
         values = rising[..., :-1] * values[..., :-1] + falling[..., 1:] * values[..., 1:]
     return values if order <= degree else ops.zeros_like(values)
+
+
+def octaves(length: float) -> list[float]:
+    """Return 0 and `length` with its halves, quarters, ... in between: knots that are finer nearer 0.
+
+    Args:
+        length: the last knot, in units of time.
+    """
+    return [0.0, *(length / 2.0**k for k in range(_OCTAVES, -1, -1))]
 
 
 def _padded(knots: Sequence[float], degree: int) -> np.ndarray:
