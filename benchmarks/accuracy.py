@@ -65,14 +65,12 @@ def stamped(frame: pd.DataFrame, freq) -> pd.DataFrame:
     return frame.assign(ds=stamps[frame.ds - 1])
 
 
-def ours(
-    train: pd.DataFrame, horizon: int, freq, seed: int, callbacks: list | None = None, **settings
-) -> tuple[np.ndarray, dict, dict]:
+def ours(train: pd.DataFrame, horizon: int, freq, seed: int, **settings) -> tuple[np.ndarray, dict, dict]:
     """Return this package's forecasts, what fit and predict took, and versions."""
     forecaster = nb.Forecaster(horizon=horizon, freq=freq, seed=seed, **settings)
     frame = stamped(train, freq)
     begin = clock()
-    forecaster.fit(frame, callbacks=callbacks, verbose=0)
+    forecaster.fit(frame, verbose=0)
     fitted = clock()
     forecast = forecaster.predict()["NBeatsBasis"].to_numpy()
     spent = {"fit": since(begin, fitted), "predict": since(fitted)}
