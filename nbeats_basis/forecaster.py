@@ -57,7 +57,8 @@ class Forecaster(Fitted):
         preset: "best" for an ensemble of 24 networks that train four times as long, "fast" for six that train twice as long; on a
             calendar both have `heads.StudentT("change")`, blocks of two layers of width 256 for months and shorter steps, and, where no
             value is negative and the typical standard deviation at least a tenth of the typical value, some networks scaled by "ratio",
-            unless `scaling` is given. Arguments given count for all their networks. Defaults to None, one kind.
+            unless `scaling` is given; unless `stacks` are given, `Smoothing` counts as much as all others together. Arguments given
+            count for all their networks, `members` for all but the two of `Smoothing`. Defaults to None, one kind.
 
     Attributes:
         model: the `keras.Model`.
