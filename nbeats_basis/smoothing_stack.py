@@ -122,14 +122,15 @@ class SmoothingBlock(BasisBlock):
                 tf.where(positive, logs, values), observed, *designs["season"], self.beside.num_terms, _RIDGE
             )
             pattern = expand(functions, season)
-            level = tf.where(positive, values * tf.exp(-pattern), (values - pattern) * observed)
+            factor = tf.exp(tf.where(positive, pattern, 0.0))
+            level = tf.where(positive, values / factor, (values - pattern) * observed)
         constant, slope, error = smooth(
             level, observed, times / self.lookback, self.half_lives, self.log_prior, tf.sigmoid(self.share)
         )
         line = tf.stack([constant, slope * self.horizon / self.lookback, tf.zeros_like(slope)], axis=-1)
         backcast = expand(designs["past"][..., :_TERMS], line)
         if self.periods:
-            backcast = tf.where(positive, backcast * tf.exp(pattern), backcast + pattern)
+            backcast = tf.where(positive, backcast * factor, backcast + pattern)
         found = tf.concat([line, season], axis=-1)
         start = last_observed(values, tf.broadcast_to(times, tf.shape(values)), observed > 0)[..., None]
         start = tf.pad(start, [(0, 0), (0, 0), (0, found.shape[-1] - 1)])
@@ -149,16 +150,11 @@ class SmoothingBlock(BasisBlock):
             theta: of `explain`.
             functions: the basis and its derivatives up to the order asked for, `(M or 1, B or 1, T, K)` each.
         """
-        lines, seasons = (
-            [each[..., :_TERMS] for each in functions],
-            [each[..., _TERMS:] for each in functions],
-        )
-        line, season = theta[0][..., :_TERMS], theta[0][..., _TERMS:]
-        found = (
-            [expand(lines[-1], line), expand(seasons[-1], season)]
-            if self.periods
-            else [expand(lines[-1], line)]
-        )
+        lines = [each[..., :_TERMS] for each in functions]
+        seasons = [each[..., _TERMS:] for each in functions]
+        found = [expand(lines[-1], theta[0][..., :_TERMS])]
+        if self.periods:
+            found.append(expand(seasons[-1], theta[0][..., _TERMS:]))
         if self.multiplicative:
             line, season = theta[-1][..., :_TERMS], theta[-1][..., _TERMS:]
             line = [expand(each, line) for each in lines]

@@ -192,3 +192,14 @@ def test_stacks_after_it_see_what_it_leaves(rng):
     assert net.component_names == ["trend", "seasonality", "generic"]
     left = out["values"] - out["backcasts"][:, :, 0] - out["backcasts"][:, :, 1]
     assert np.abs(left).max() < 0.05 * np.abs(out["values"]).max()
+
+
+def test_an_added_season_of_any_size_leaves_gradients_finite():
+    """The factor of a season that multiplies is of no use there, and would be infinite."""
+    stacks = [nb.Smoothing([4], multiplicative=True, units=8), nb.Generic(units=8)]
+    net = nb.NBeats(stacks, horizon=4, lookback=24, scaling="none")
+    values = 1e3 * np.sin(np.arange(24) * np.pi / 2)[None]
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(net({"values": values})["params"])
+    gradients = tape.gradient(loss, [v.value for v in net.trainable_variables])
+    assert all(np.isfinite(g).all() for g in gradients if g is not None)
