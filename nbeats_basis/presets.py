@@ -31,8 +31,8 @@ def plan(params: dict, panel: Panel) -> list[dict]:
         panel: the series.
 
     Returns:
-        list of dicts of the arguments but `preset`, head, members, scaling and training filled in; and `multiples`, the lookbacks
-        in horizons where none is given.
+        list of dicts of the arguments but `preset`, head, members, scaling and training filled in; `multiples`, the lookbacks
+        in horizons where none is given; and `share`, how much a member counts.
 
     Raises:
         ValueError: an unknown preset, stacks beside lists of stacks, or members that are neither "auto" nor an integer of at least 1.
