@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from nbeats_basis.regression import expand, moments
+from nbeats_basis.regression import expand, moments, solve
 
 _FIRST = 3  # observations before the first one-step forecast that counts
 
@@ -63,28 +63,28 @@ def smooth(values, observed, times, half_lives, log_prior, share) -> tuple:
     return mean(at), mean(drift), tf.sqrt(mean(squares) / tf.maximum(counted[..., 0], 1))
 
 
-def seasonal(values, observed, design, inverse, beside: int, ridge: float):
+def seasonal(values, observed, design, regression: tuple, beside: int):
     """Return the coefficients of the functions after the first `beside`, shrunk as far as noise could have made them, `(M, B, J)`.
 
-    Of a ridge regression with residual variance s^2 the coefficients have variances s^2 (A^-1 - ridge A^-2). With their mean v the
+    Of a ridge regression with residual variance s^2 the coefficients have variances s^2 (A^-1 - A^-1 Lambda A^-1). With their mean v the
     factor is max(0, 1 - v / mean square of the coefficients), 0 where there are no more observations than functions.
 
     Args:
         values: `(M, B, L)`, 0 where not observed.
         observed: `(M, B, L)`, 1 where observed, 0 elsewhere.
         design: Phi, `(M or 1, B or 1, L, beside + J)`.
-        inverse: A^-1 of A = Phi' W Phi + ridge, `(M, B, beside + J, beside + J)`.
+        regression: A^-1 of A = G + Lambda, G = Phi' W Phi and Lambda's diagonal, as `regression.solve` takes them.
         beside: number of functions that take part in the regression only.
-        ridge: the precision of every coefficient.
 
     Source: James & Stein 1961.
     """
-    theta = tf.squeeze(tf.matmul(moments(design, values)[..., None, :], inverse), -2)
+    inverse, _, precision = regression
+    theta = solve(*regression, moments(design, values))
     residual = (values - expand(design, theta)) * observed
     diagonal = tf.linalg.diag_part(inverse)
-    free = tf.reduce_sum(observed, axis=-1) - theta.shape[-1] + ridge * tf.reduce_sum(diagonal, axis=-1)
+    free = tf.reduce_sum(observed, axis=-1) - theta.shape[-1] + tf.reduce_sum(precision * diagonal, axis=-1)
     noise = tf.math.divide_no_nan(tf.reduce_sum(residual**2, axis=-1), free)[..., None]
-    spread = (diagonal - ridge * tf.reduce_sum(inverse**2, axis=-1))[..., beside:]
+    spread = (diagonal - tf.reduce_sum(precision[..., None] * inverse**2, axis=-2))[..., beside:]
     theta = theta[..., beside:]
     power = tf.reduce_mean(theta**2, axis=-1, keepdims=True)
     factor = 1 - tf.math.divide_no_nan(noise * tf.reduce_mean(spread, axis=-1, keepdims=True), power)

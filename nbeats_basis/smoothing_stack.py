@@ -11,7 +11,6 @@ from nbeats_basis.bases import BSpline, Fourier, Polynomial
 from nbeats_basis.bases.fourier import harmonics_of
 from nbeats_basis.blocks import BasisBlock
 from nbeats_basis.checks import check_positive
-from nbeats_basis.durations import duration
 from nbeats_basis.encoders import encode, encoded_size
 from nbeats_basis.regression import alike, expand, inverse, normal_matrix
 from nbeats_basis.scaling import last_observed
@@ -101,7 +100,8 @@ class SmoothingBlock(BasisBlock):
             design = tf.concat([self.beside(times), past[..., _TERMS:]], axis=-1)
             gram = normal_matrix(design, observed)
             ridge = tf.fill(tf.shape(gram)[:-1], _RIDGE)
-            designs["season"] = design, inverse(gram, ridge, alike(design, observed))
+            regression = inverse(gram, ridge, alike(design, observed)), gram, ridge
+            designs["season"] = design, regression
         return designs
 
     def explain(self, values, designs: dict, context: dict | None = None) -> tuple:
@@ -119,7 +119,7 @@ class SmoothingBlock(BasisBlock):
         if self.periods:
             logs = tf.math.log(tf.where(positive & (observed > 0), values, 1.0))
             season = seasonal(
-                tf.where(positive, logs, values), observed, *designs["season"], self.beside.num_terms, _RIDGE
+                tf.where(positive, logs, values), observed, *designs["season"], self.beside.num_terms
             )
             pattern = expand(functions, season)
             factor = tf.exp(tf.where(positive, pattern, 0.0))
@@ -242,18 +242,6 @@ class Smoothing(Stack):
     def components(self) -> list[str]:
         """The trend, level and drift; and the season, if there are periods."""
         return ["trend", "seasonality"] if self.periods else ["trend"]
-
-    def copy(self, time_unit: str | None = None) -> "Smoothing":
-        """Return an unbuilt stack of the same arguments, durations turned to numbers.
-
-        Args:
-            time_unit: unit that durations are counted in, None where they make no sense. Defaults to None.
-
-        Raises:
-            ValueError: a period is a duration and there is no `time_unit`.
-        """
-        periods = self.periods and [duration("periods", p, time_unit) for p in self.periods]
-        return type(self).from_config({**self.get_config(), "periods": periods})
 
     def make_block(self, lookback: float, horizon: float, num_params: int) -> SmoothingBlock:
         """Return the block.

@@ -61,12 +61,18 @@ class Stack(MemberLayer):
         return [self.component]
 
     def copy(self, time_unit: str | None = None) -> "Stack":
-        """Return an unbuilt stack of the same arguments.
+        """Return an unbuilt stack of the same arguments, durations among its periods turned to numbers.
 
         Args:
-            time_unit: unit that durations such as "7D" are counted in, None where there are none. Defaults to None.
+            time_unit: unit that durations such as "7D" are counted in, None where they make no sense. Defaults to None.
+
+        Raises:
+            ValueError: a period is a duration and there is no `time_unit`.
         """
-        return type(self).from_config(self.get_config())
+        config = self.get_config()
+        if config.get("periods"):
+            config["periods"] = [duration("periods", p, time_unit) for p in config["periods"]]
+        return type(self).from_config(config)
 
     def make_bases(self, lookback: float, horizon: float):
         """Return the forecast's basis and the backcast's (None: the same).
@@ -243,18 +249,6 @@ class Seasonality(Stack):
         Fourier(
             periods or [1], 1 if harmonics is None else harmonics, phase=phase
         )  # refuses bad arguments now
-
-    def copy(self, time_unit: str | None = None) -> "Seasonality":
-        """Return an unbuilt stack of the same arguments, durations turned to numbers.
-
-        Args:
-            time_unit: unit that durations are counted in, None where they make no sense. Defaults to None.
-
-        Raises:
-            ValueError: a period is a duration and there is no `time_unit`.
-        """
-        periods = self.periods and [duration("periods", p, time_unit) for p in self.periods]
-        return type(self).from_config({**self.get_config(), "periods": periods})
 
     def make_bases(self, lookback: float, horizon: float):
         """Return a constant and the harmonics."""

@@ -76,13 +76,14 @@ def test_noise_has_no_season_and_a_season_is_found(rng):
     design = tf.cast(design, "float32")[None, None]
     observed = np.ones((1, 400, 72), "float32")
     gram = normal_matrix(design, observed)
-    upside = inverse(gram, tf.fill(gram.shape[:-1], 1e-3), tf.constant(True))
+    ridge = tf.fill(gram.shape[:-1], 1e-3)
+    regression = inverse(gram, ridge, tf.constant(True)), gram, ridge
     noise = rng.normal(size=(1, 400, 72)).astype("float32")
     wave = np.cos(2 * np.pi * times / 12).astype("float32")
     beside = design.shape[-1] - fourier.num_terms
-    theta = seasonal(noise, observed, design, upside, beside, 1e-3).numpy()[0]
+    theta = seasonal(noise, observed, design, regression, beside).numpy()[0]
     assert (theta == 0).all(axis=1).mean() > 0.4 and (theta**2).sum(axis=1).mean() < 0.15
-    theta = seasonal(0.1 * noise + 3 * wave, observed, design, upside, beside, 1e-3).numpy()[0]
+    theta = seasonal(0.1 * noise + 3 * wave, observed, design, regression, beside).numpy()[0]
     assert np.abs(theta[:, 0] - 3).mean() < 0.05 and np.abs(theta[:, 1:]).mean() < 0.02
 
 
