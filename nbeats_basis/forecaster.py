@@ -174,8 +174,9 @@ class Forecaster(Fitted):
                     print(
                         f"network {number + 1} of {len(nets)}: {net.members} members of {net.component_names}"
                     )
-                log = train(net, windows, each["training"], bool(val_size), callbacks, verbose)
-                prefix = f"network{number}." if len(nets) > 1 else ""
+                heard = None if each["name"] == "smoothing" else callbacks
+                log = train(net, windows, each["training"], bool(val_size), heard, verbose)
+                prefix = each["name"] and each["name"] + "."
                 history |= {prefix + key: values for key, values in log.items()}
         net = as_one(nets)
         if weights == "validation":

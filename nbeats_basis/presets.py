@@ -1,4 +1,6 @@
-"""Which networks a forecaster trains: one kind by default, several kinds side by side for a preset."""
+"""Which networks a forecaster trains: one kind by default, several for a preset, and smoothing beside them on a calendar."""
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,15 +26,17 @@ _UNITS, _FLAT = 128, {"units": 256, "num_layers": 2}
 def plan(params: dict, panel: Panel) -> list[dict]:
     """Return the arguments of each network: what was given counts for all, the preset fills in the rest.
 
-    Members, lookbacks and seeds differ between and within networks, so that their errors do.
+    Members, lookbacks and seeds differ between and within networks, so that their errors do. On a calendar, unless stacks are given,
+    the last is a smoothing network.
 
     Args:
         params: arguments of `Forecaster`.
         panel: the series.
 
     Returns:
-        list of dicts of the arguments but `preset`, head, members, scaling and training filled in; `multiples`, the lookbacks
-        in horizons where none is given; and `share`, how much a member counts.
+        list of dicts of the arguments but `preset`, head, members, scaling and training filled in; `name`, ""
+        of the only one that is not smoothing; `multiples`, the lookbacks in horizons where none is given; and `share`, how much a
+        member counts.
 
     Raises:
         ValueError: an unknown preset, stacks beside lists of stacks, or members that are neither "auto" nor an integer of at least 1.
@@ -57,26 +61,30 @@ def plan(params: dict, panel: Panel) -> list[dict]:
         "share": 1.0,
     }
     plans = [
-        params | shared | kind | {"seed": params["seed"] + number * members}
+        params
+        | shared
+        | kind
+        | {"name": f"network{number}" if len(kinds) > 1 else "", "seed": params["seed"] + number * members}
         for number, kind in enumerate(kinds)
     ]
-    if preset and params["stacks"] is None and panel.calendar.freq is not None:
-        plans.append(_smoothing(plans, panel, params["training"] or Training(steps=_FEW)))
+    if params["stacks"] is None and panel.calendar.freq is not None:
+        plans.append(_smoothing(plans, panel, params["training"] or Training()))
     return plans
 
 
 def _smoothing(plans: list[dict], panel: Panel, training: Training) -> dict:
-    """Return the arguments of a smoothing network that counts as much as all others together."""
+    """Return the arguments of a smoothing network that counts as much as all others together and trains for few steps."""
     season, last = season_length(panel.calendar.freq), plans[-1]
     scaling = "ratio" if any(each["scaling"] == "ratio" for each in plans) else plans[0]["scaling"]
     stack = Smoothing([season] if season > 1 else None, multiplicative=scaling == "ratio")
     members = len(_SMOOTHED)
     return last | {
+        "name": "smoothing",
         "stacks": [stack],
         "scaling": scaling,
         "members": members,
         "multiples": _SMOOTHED,
-        "training": training,
+        "training": replace(training, steps=min(training.steps or _FEW, _FEW)),
         "seed": last["seed"] + last["members"],
         "share": sum(each["members"] for each in plans) / members,
     }
