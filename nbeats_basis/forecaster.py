@@ -41,12 +41,13 @@ class Forecaster(Fitted):
         freq: "infer", an offset alias such as "MS", a positive integer for integer times, or None for irregular times,
             stamps or numbers. Defaults to "infer".
         stacks: list of stacks, taken as a description, or a list of such lists, a kind of networks each, trained in turn; None for
-            trend and seasonality, or trend and a generic block where no season is usual or times are irregular. Defaults to
-            None.
+            trend and seasonality, or trend and a generic block where no season is usual or times are irregular, and on a calendar
+            two networks of `Smoothing` beside them, trained for at most 100 steps, that count as much as all others together.
+            Defaults to None.
         head: what the network forecasts; None for `heads.StudentT("height")` on a calendar, `heads.StudentT()` at irregular
             times, or what the preset says. Defaults to None.
-        members: networks of each kind in the ensemble, or "auto", 4 and up to 12 where training is short, or what the preset says.
-            Defaults to "auto".
+        members: networks of each kind but `Smoothing` in the ensemble, or "auto", 4 and up to 12 where training is short, or what the
+            preset says. Defaults to "auto".
         training: a `Training`; None for its defaults. Defaults to None.
         scaling: "std", "level", "ratio", "panel" or "none", see `NBeats`; None for "level" with a head that learns from percentages
             where the typical standard deviation is at least a tenth of the typical value, "std" elsewhere, or what the preset says.
@@ -57,12 +58,12 @@ class Forecaster(Fitted):
         preset: "best" for an ensemble of 24 networks that train four times as long, "fast" for six that train twice as long; on a
             calendar both have `heads.StudentT("change")`, blocks of two layers of width 256 for months and shorter steps, and, where no
             value is negative and the typical standard deviation at least a tenth of the typical value, some networks scaled by "ratio",
-            unless `scaling` is given; unless `stacks` are given, `Smoothing` counts as much as all others together. Arguments given
-            count for all their networks, `members` for all but the two of `Smoothing`. Defaults to None, one kind.
+            unless `scaling` is given. Arguments given count for all their networks. Defaults to None, one kind.
 
     Attributes:
         model: the `keras.Model`.
-        history_: dict of the training log, one value an epoch; of several kinds the keys begin with the network, such as "network0.loss".
+        history_: dict of the training log, one value an epoch; of several kinds the keys begin with the network, such as "network0.loss",
+            of smoothing with "smoothing.".
         weights_: `(M,)`, how much each member counts in forecasts, in the order of the networks; they add up to 1.
         freq_: the calendar's frequency, None for irregular times.
         spacing_: median time between observations, 1 step on a calendar.
@@ -140,7 +141,8 @@ class Forecaster(Fitted):
         Args:
             df: one row for each series and time, in any order; NaN or an absent row means not observed.
             val_size: steps, or length of time, at the end of each series held out for validation, 0 for none. Defaults to 0.
-            callbacks: Keras callbacks; they see `val_loss` if there is validation. Defaults to None.
+            callbacks: Keras callbacks, of each network but smoothing in turn; they see `val_loss` if there is validation.
+                Defaults to None.
             verbose: as Keras': "auto", 0, 1 or 2. Defaults to "auto".
             id_col: column of the series. Defaults to "unique_id".
             time_col: column of the times. Defaults to "ds".

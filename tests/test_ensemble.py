@@ -1,5 +1,6 @@
 """Networks of several kinds as one forecast, presets, and each member's own best weights."""
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -84,7 +85,7 @@ def test_a_preset_trains_several_kinds_with_members_of_their_own(fast):
     ]
     seeds = [seed for net in fast.model.nets for seed in net.member_seeds]
     assert len(set(seeds)) == fast.model.members == 8
-    assert set(fast.history_) == {"network0.loss", "network1.loss", "network2.loss"}
+    assert set(fast.history_) == {"network0.loss", "network1.loss", "smoothing.loss"}
     shares = [net.shares.numpy() for net in fast.model.nets]
     assert shares[2].sum() == shares[0].sum() + shares[1].sum() == 6
 
@@ -169,12 +170,27 @@ def test_members_that_get_no_better_stop_training():
 def test_a_preset_trains_longer_for_errors_relative_to_the_change(preset, longer, members, kinds):
     panel = Panel.from_frame(panel_frame(), Columns(), 1)
     networks = plan(nb.Forecaster(6, preset=preset).get_params(), panel)
-    assert len(networks) == kinds + (preset is not None)
+    assert len(networks) == kinds + 1
     for each in networks[:kinds]:
         assert each["training"].steps == (longer and longer * 50) and each["members"] == members
         assert each["head"] == nb.heads.StudentT("change" if preset else "height")
     for each in networks[kinds:]:
         assert each["training"].steps == 100 and each["members"] == 2 and 2 * each["share"] == kinds * members
+
+
+def test_the_default_has_smoothing_of_half_the_weight_beside_its_network():
+    """Smoothing trains for few steps, without callbacks: what they keep and stop is the network's."""
+    seen = []
+    callback = keras.callbacks.LambdaCallback(on_train_begin=lambda logs: seen.append("begun"))
+    training = nb.Training(steps=120, epochs=2, batch_size=4)
+    forecaster = nb.Forecaster(6, freq=1, members=3, training=training)
+    forecaster.fit(panel_frame(), val_size=6, callbacks=[callback], verbose=0)
+    network, smoothing = forecaster.model.nets
+    assert [stack.component for stack in smoothing.stacks] == ["smoothing"] and smoothing.scaling == "std"
+    assert (network.optimizer.iterations, smoothing.optimizer.iterations) == (120, 100)
+    assert set(forecaster.history_) == {"loss", "val_loss", "smoothing.loss", "smoothing.val_loss"}
+    np.testing.assert_allclose(forecaster.weights_, [1 / 6] * 3 + [1 / 4] * 2, rtol=1e-6)
+    assert seen == ["begun"]
 
 
 @pytest.mark.parametrize(
@@ -189,8 +205,9 @@ def test_a_preset_trains_longer_for_errors_relative_to_the_change(preset, longer
         ({"preset": "best", "head": nb.heads.StudentT("mape")}, 0, ["level", "ratio", "ratio"]),
         ({"preset": "best", "scaling": "none"}, 0, ["none"] * 3),
         ({"preset": "best", "freq": None}, 0, ["std"]),
-        ({"head": nb.heads.StudentT("mape")}, 0, ["level"]),
-        ({}, 0, ["std"]),
+        ({"head": nb.heads.StudentT("mape")}, 0, ["level", "level"]),
+        ({}, 0, ["std", "std"]),
+        ({"freq": None}, 0, ["std"]),
     ],
 )
 def test_presets_see_values_as_ratios_where_none_is_negative_and_percentages_matter(kwargs, shift, scalings):
@@ -204,9 +221,7 @@ def test_presets_see_values_as_ratios_where_none_is_negative_and_percentages_mat
         None,
         sum(each["members"] for each in networks) - sum(each["members"] for each in smoothing),
     )
-    assert [each["scaling"] for each in smoothing] == scalings[-1:] * (
-        kwargs.get("freq", 1) is not None and "preset" in kwargs
-    )
+    assert [each["scaling"] for each in smoothing] == scalings[-1:] * (kwargs.get("freq", 1) is not None)
     assert all(each["stacks"][0].multiplicative == (each["scaling"] == "ratio") for each in smoothing)
 
 

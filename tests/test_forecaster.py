@@ -47,8 +47,17 @@ def test_forecasts_fit_the_evaluation_tools_of_the_field(fitted, panel):
 
 @pytest.fixture(scope="module")
 def varied(panel):
-    """Forecasters of all defaults but the size: of the panel, and of one that varies by more than its level."""
-    return {power: quick_forecaster().fit(panel.assign(y=panel.y**power), verbose=0) for power in (1, 3)}
+    """Forecasters of the default networks, smoothing among them: of the panel, and of one that varies by more than its level."""
+    return {
+        power: quick_forecaster(stacks=None).fit(panel.assign(y=panel.y**power), verbose=0)
+        for power in (1, 3)
+    }
+
+
+@pytest.fixture(scope="module")
+def default(varied):
+    """The forecaster of the default networks, of the panel."""
+    return varied[1]
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +88,9 @@ def test_forecasts_follow_any_change_of_units(varied, panel, c, d, power):
 def test_training_follows_any_change_of_units(varied, panel, c, d):
     """In other units the same network is learned, of sizes that vary by more than their level as of others."""
     panel = panel.assign(y=panel.y**3)
-    changed = quick_forecaster().fit(panel.assign(y=c * panel.y + d), verbose=0).predict(level=[80])
+    changed = (
+        quick_forecaster(stacks=None).fit(panel.assign(y=c * panel.y + d), verbose=0).predict(level=[80])
+    )
     for column, values in varied[3].predict(level=[80]).iloc[:, 2:].items():
         np.testing.assert_allclose((changed[column] - d) / c, values, rtol=1e-3, atol=1e-3 * panel.y.std())
 
@@ -94,30 +105,32 @@ def test_forecasts_of_percentages_follow_factors(by_percentages, panel, c):
 
 @PROPERTY
 @given(shift=st.integers(-(10**12), 10**12))
-def test_shifting_all_times_changes_nothing(fitted, panel, shift):
-    moved = fitted.predict(panel.assign(ds=panel.ds + shift))
-    np.testing.assert_array_equal(moved.NBeatsBasis, fitted.predict(panel).NBeatsBasis)
-    assert moved.ds[0] == fitted.predict(panel).ds[0] + shift
+def test_shifting_all_times_changes_nothing(default, panel, shift):
+    moved = default.predict(panel.assign(ds=panel.ds + shift))
+    np.testing.assert_array_equal(moved.NBeatsBasis, default.predict(panel).NBeatsBasis)
+    assert moved.ds[0] == default.predict(panel).ds[0] + shift
 
 
 @PROPERTY
 @given(seed=st.integers(0, 1000))
-def test_order_of_rows_and_missing_rows(fitted, panel, seed):
+def test_order_of_rows_and_missing_rows(default, panel, seed):
     gone = np.random.default_rng(seed).uniform(size=len(panel)) < 0.3
     as_nan = panel.assign(y=panel.y.where(~gone)).sample(frac=1, random_state=seed)
-    pd.testing.assert_frame_equal(fitted.predict(as_nan), fitted.predict(panel[~gone]))
+    pd.testing.assert_frame_equal(default.predict(as_nan), default.predict(panel[~gone]))
 
 
 @PROPERTY
 @given(levels=st.lists(st.floats(0.5, 99.5), min_size=1, max_size=4, unique=True))
-def test_quantiles_are_ordered(fitted, panel, levels):
-    table = fitted.predict(panel, quantiles=sorted({0.5, *(v / 100 for v in levels)}))
+def test_quantiles_are_ordered(default, panel, levels):
+    table = default.predict(panel, quantiles=sorted({0.5, *(v / 100 for v in levels)}))
     assert (np.diff(table.iloc[:, 3:].to_numpy(), axis=1) >= 0).all()
 
 
 @pytest.mark.parametrize("head", [nb.heads.StudentT(), nb.heads.Point("mae")], ids=repr)
-def test_components_add_up(panel, head):
-    forecaster = quick_forecaster(head=head).fit(panel, verbose=0)
+@pytest.mark.parametrize("stacks", [[nb.Trend(units=16), nb.Seasonality([12], units=16)], None])
+def test_components_add_up(panel, head, stacks):
+    monthly = panel.assign(ds=pd.Timestamp("2000") + panel.ds.map(lambda k: pd.DateOffset(months=k)))
+    forecaster = quick_forecaster(head=head, stacks=stacks, freq="MS").fit(monthly, verbose=0)
     parts = forecaster.decompose()
     assert list(parts.columns) == ["unique_id", "ds", "NBeatsBasis", "level", "trend", "seasonality"]
     total = parts[["level", "trend", "seasonality"]].sum(axis=1)
