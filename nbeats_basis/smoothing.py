@@ -20,12 +20,10 @@ def smooth(values, observed, times, half_lives, log_prior, share) -> tuple:
     one-step errors e, and the share w_k of the drift, in [0, 1], that makes their sum of squares least, `share` counting as 5 of them.
     Rate k weighs in proportion to q_k (sum of e^2)^(-n / 2), its posterior probability with the prior q, n the number of errors.
 
-    Sums over time are prefix sums in log2 L steps.
-
     Args:
         values: `(M, B, L)`, 0 where not observed.
         observed: `(M, B, L)`, 1 where observed, 0 elsewhere.
-        times: `(M or 1, B or 1, L)`, in any order.
+        times: `(M or 1, B or 1, L)`, ascending: see `in_order`.
         half_lives: tau, `(K,)`.
         log_prior: log q up to a constant, `(M, K)`.
         share: of the drift, in [0, 1], where the window does not say, `(M, 1)`.
@@ -35,20 +33,10 @@ def smooth(values, observed, times, half_lives, log_prior, share) -> tuple:
 
     Source: Wright 1986 (irregular times); Assimakopoulos & Nikolopoulos 2000, Hyndman & Billah 2003 (a share of a regression's drift).
     """
-    values, observed, times = _in_order(values, observed, times)
-    first = tf.reduce_min(tf.where(observed > 0, times, 0.0), axis=-1, keepdims=True)
-    ages = (times - first) * observed
-    decay = _decay(ages, half_lives)
-    weighted = tf.stack([observed, values, ages * observed], axis=-1)[..., None, :]
-    sums = _discounted(weighted, decay[..., None])  # (M, B, L, K, 3)
-    count = tf.maximum(sums[..., 0], _TINY)
-    level, middle = sums[..., 1] / count, sums[..., 2] / count
-    number, slope = _regression(ages, values, observed)
-    usable = observed[..., 1:] * tf.cast(number[..., :-1] >= _FIRST, values.dtype)
-    error = (values[..., 1:, None] - level[:, :, :-1]) * usable[..., None]
-    moved = (slope[..., :-1] * usable)[..., None] * (ages[..., 1:, None] - middle[:, :, :-1])
-    squares, product, moves = (
-        tf.reduce_sum(a * b, axis=2) for a, b in ((error, error), (error, moved), (moved, moved))
+    number, slope = _regression(values, observed, times)
+    usable = observed * tf.cast(_before(number) >= _FIRST, values.dtype)
+    level, middle, squares, product, moves = _one_step(
+        values, observed, times, _before(slope) * usable, usable, half_lives
     )
     counted = tf.reduce_sum(usable, axis=-1)[..., None]
     least = tf.maximum(squares - tf.math.divide_no_nan(product**2, moves), 0)
@@ -58,9 +46,23 @@ def smooth(values, observed, times, half_lives, log_prior, share) -> tuple:
     squares = tf.maximum(squares - 2 * shares * product + shares**2 * moves, 0) + _TINY
     weights = tf.nn.softmax(log_prior[:, None] - counted / 2 * tf.math.log(squares), axis=-1)
     drift = shares * slope[..., -1:]
-    at = level[:, :, -1] - drift * (first + middle[:, :, -1])
+    at = level - drift * middle
     mean = lambda each: tf.reduce_sum(weights * each, axis=-1)  # noqa: E731
     return mean(at), mean(drift), tf.sqrt(mean(squares) / tf.maximum(counted[..., 0], 1))
+
+
+def in_order(values, observed, times) -> tuple:
+    """Return the same by time, what is not observed first and at the time of the first observation, `(M, B, L)` each.
+
+    Args:
+        values: `(M, B, L)`, 0 where not observed.
+        observed: `(M, B, L)`, 1 where observed, 0 elsewhere.
+        times: `(M or 1, B or 1, L)`, in any order.
+    """
+    first = tf.reduce_min(tf.where(observed > 0, times, times.dtype.max), axis=-1, keepdims=True)
+    order = tf.argsort(tf.where(observed > 0, times, times.dtype.min), axis=-1, stable=True)
+    times = tf.where(observed > 0, times, first)
+    return tuple(tf.gather(each, order, axis=-1, batch_dims=2) for each in (values, observed, times))
 
 
 def seasonal(values, observed, design, regression: tuple, beside: int):
@@ -91,50 +93,49 @@ def seasonal(values, observed, design, regression: tuple, beside: int):
     return theta * tf.where(free[..., None] >= 1, tf.maximum(factor, 0.0), 0.0)
 
 
-def _in_order(values, observed, times) -> tuple:
-    """Return the same with what is not observed first, then by time, `(M, B, L)` each."""
-    times = tf.broadcast_to(times, tf.shape(values))
-    order = tf.argsort(tf.where(observed > 0, times, times.dtype.min), axis=-1, stable=True)
-    return tuple(tf.gather(each, order, axis=-1, batch_dims=2) for each in (values, observed, times))
+def _before(each):
+    """Return what there was before each time, 0 before the first, `(M, B, L)`."""
+    return tf.pad(each[..., :-1], [(0, 0), (0, 0), (1, 0)])
 
 
-def _decay(ages, half_lives):
-    """Return what is left of each half-life's weights from one observation to the next, `(M, B, L, K)`."""
-    gaps = tf.concat([tf.zeros_like(ages[..., :1]), ages[..., 1:] - ages[..., :-1]], axis=-1)
-    rates = tf.constant(np.log(2) / np.asarray(half_lives), ages.dtype)
-    return tf.exp(-tf.minimum(gaps[..., None] * rates, _GAP * np.log(2)))
-
-
-def _discounted(values, decay):
-    """Return S with S_i = decay_i S_(i-1) + values_i along axis 2.
+def _one_step(values, observed, times, slope, usable, half_lives) -> tuple:
+    """Return what each rate makes of a window, time by time: levels, mean times, and sums over one-step errors, `(M, B, K)` each.
 
     Args:
-        values: `(M, B, L, ...)`.
-        decay: of a shape that broadcasts with the values.
+        values: `(M, B, L)`.
+        observed: `(M, B, L)`, 1 where observed, 0 elsewhere.
+        times: `(M or 1, B or 1, L)`, ascending.
+        slope: `(M, B, L)`, of the regression on what came before, 0 where errors do not count.
+        usable: `(M, B, L)`, 1 where errors count, 0 elsewhere.
+        half_lives: tau, `(K,)`.
+
+    Returns:
+        the last level l and middle m, and the sums of e^2, of e B (t - m) and of (B (t - m))^2.
     """
+    rows = [tf.transpose(each, (2, 0, 1)) for each in (values, observed, times, slope, usable)]
+    rates = tf.constant(np.log(2) / np.asarray(half_lives)[:, None, None], values.dtype)
+    gaps = tf.concat([tf.zeros_like(rows[2][:1]), rows[2][1:] - rows[2][:-1]], axis=0)
+    decays = tf.exp(-tf.minimum(gaps[:, None] * rates, _GAP * np.log(2)))  # (L, K, M or 1, B or 1)
+    start = tf.zeros_like(rates * rows[0][0])  # (K, M, B)
 
-    def double(step, values, decay):
-        values += decay * _delayed(values, step, 0)
-        return 2 * step, values, decay * _delayed(decay, step, 1)
+    def step(i, weight, level, middle, squares, product, moves):
+        value, seen, time, drift, counts = (row[i] for row in rows)
+        weight = weight * decays[i] + seen
+        gain = tf.math.divide_no_nan(seen, weight)
+        error, move = value - level, time - middle
+        level, middle = level + gain * error, middle + gain * move
+        error, move = counts * error, drift * move
+        sums = squares + error**2, product + error * move, moves + move**2
+        return i + 1, weight, level, middle, *sums
 
-    state, length = (1, values + tf.zeros_like(decay), decay), values.shape[2]
-    if length is None:
-        shapes = (tf.TensorShape([]), *(each.shape for each in state[1:]))
-        return tf.while_loop(lambda step, *_: step < tf.shape(values)[2], double, state, shapes)[1]
-    while state[0] < length:
-        state = double(*state)
-    return state[1]
-
-
-def _delayed(tensor, step, fill: float):
-    """Return the tensor moved on by some steps along axis 2, filled up with one number."""
-    return tf.concat(
-        [tf.fill(tf.shape(tensor[:, :, :step]), tf.cast(fill, tensor.dtype)), tensor[:, :, :-step]], axis=2
-    )
+    found = tf.while_loop(lambda i, *_: i < tf.shape(rows[0])[0], step, [0, *[start] * 6])
+    return tuple(tf.transpose(each, (1, 2, 0)) for each in found[2:])
 
 
-def _regression(ages, values, observed) -> tuple:
+def _regression(values, observed, times) -> tuple:
     """Return the number of observations until each, and the slope of the regression of their values on time, `(M, B, L)` each."""
-    each = [observed, ages * observed, ages**2 * observed, values, ages * values]
+    first = tf.reduce_min(tf.where(observed > 0, times, times.dtype.max), axis=-1, keepdims=True)
+    ages = tf.where(observed > 0, times - first, 0.0)
+    each = [observed, ages, ages**2, values, ages * values]
     number, t, tt, v, tv = tf.unstack(tf.cumsum(tf.stack(each), axis=-1))
     return number, tf.math.divide_no_nan(number * tv - t * v, tf.maximum(number * tt - t**2, 0))

@@ -14,7 +14,7 @@ from nbeats_basis.checks import check_positive
 from nbeats_basis.encoders import encode, encoded_size
 from nbeats_basis.regression import alike, expand, inverse, normal_matrix
 from nbeats_basis.scaling import last_observed
-from nbeats_basis.smoothing import seasonal, smooth
+from nbeats_basis.smoothing import in_order, seasonal, smooth
 from nbeats_basis.stacks import Stack
 
 _RATES = 9  # half-lives, each half the one before
@@ -113,35 +113,41 @@ class SmoothingBlock(BasisBlock):
             context: of an encoder. Defaults to None.
         """
         observed, times = designs["observed"], designs["times"]
-        functions = designs["past"][..., _TERMS:]
         positive = tf.reduce_all((values > 0) | (observed == 0), axis=-1, keepdims=True) & self.multiplicative
-        season, level = values[..., :0], values
-        if self.periods:
-            logs = tf.math.log(tf.where(positive & (observed > 0), values, 1.0))
-            season = seasonal(
-                tf.where(positive, logs, values), observed, *designs["season"], self.beside.num_terms
-            )
-            pattern = expand(functions, season)
-            factor = tf.exp(tf.where(positive, pattern, 0.0))
-            level = tf.where(positive, values / factor, (values - pattern) * observed)
-        constant, slope, error = smooth(
-            level, observed, times / self.lookback, self.half_lives, self.log_prior, tf.sigmoid(self.share)
-        )
+        season, added, factor = self._season(values, designs, positive) if self.periods else ([], 0.0, 1.0)
+        series = (values - added) * observed / factor, observed, times / self.lookback
+        if context is not None:  # not a grid
+            series = in_order(*series)
+        constant, slope, error = smooth(*series, self.half_lives, self.log_prior, tf.sigmoid(self.share))
         line = tf.stack([constant, slope * self.horizon / self.lookback, tf.zeros_like(slope)], axis=-1)
-        backcast = expand(designs["past"][..., :_TERMS], line)
-        if self.periods:
-            backcast = tf.where(positive, backcast * factor, backcast + pattern)
-        found = tf.concat([line, season], axis=-1)
+        backcast = expand(designs["past"][..., :_TERMS], line) * factor + added
         start = last_observed(values, tf.broadcast_to(times, tf.shape(values)), observed > 0)[..., None]
-        start = tf.pad(start, [(0, 0), (0, 0), (0, found.shape[-1] - 1)])
-        theta = [tf.where(positive, 0.0, found) - start]
+        start = tf.pad(start, [(0, 0), (0, 0), (0, _TERMS - 1)])
+        multiplied = [tf.where(positive, each, 0.0) for each in (line, *season)]
+        added = [each - other for each, other in zip((line, *season), multiplied, strict=True)]
+        theta = [tf.concat([added[0] - start, *added[1:]], axis=-1)]
         if self.network is not None:
             read = values if context is None else encode(context, values)
-            read = tf.concat([read, line - start[..., :_TERMS], error[..., None]], axis=-1)
+            read = tf.concat([read, line - start, error[..., None]], axis=-1)
             theta += tf.split(self.network(read), self.num_params - 1, axis=-1)
         if self.multiplicative:
-            theta.append(tf.where(positive, found, 0.0))
+            theta.append(tf.concat(multiplied, axis=-1))
         return backcast, theta
+
+    def _season(self, values, designs: dict, positive) -> tuple:
+        """Return the season's coefficients, one tensor in a list, what it adds to the window and what it multiplies it by.
+
+        Args:
+            values: `(M, B, L)`, of the window, 0 where not observed.
+            designs: of `designs`.
+            positive: `(M, B, 1)`, True where it multiplies.
+        """
+        observed = designs["observed"]
+        logs = tf.math.log(tf.where(positive & (observed > 0), values, 1.0))
+        values = tf.where(positive, logs, values)
+        season = seasonal(values, observed, *designs["season"], self.beside.num_terms)
+        pattern = expand(designs["past"][..., _TERMS:], season)
+        return [season], tf.where(positive, 0.0, pattern), tf.exp(tf.where(positive, pattern, 0.0))
 
     def parts(self, theta: list, functions: list) -> list:
         """Return the location's line, and what a season adds to it, `(M, B, T)` each.

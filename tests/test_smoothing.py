@@ -8,7 +8,7 @@ import tensorflow as tf
 
 import nbeats_basis as nb
 from nbeats_basis.regression import inverse, normal_matrix
-from nbeats_basis.smoothing import PRECISION, seasonal, smooth
+from nbeats_basis.smoothing import PRECISION, in_order, seasonal, smooth
 
 HALF_LIVES = 0.5 ** np.arange(1, 6)
 STOPPED = "error::nbeats_basis.TrainingWarning"
@@ -19,9 +19,8 @@ def run(values, times, log_prior=None, share=0.5):
     values, times = (np.asarray(x, "float32")[None, None] for x in (values, times))
     observed = np.isfinite(values).astype("float32")
     log_prior = np.zeros((1, len(HALF_LIVES)), "float32") if log_prior is None else log_prior
-    out = smooth(
-        np.nan_to_num(values), observed, times, HALF_LIVES, log_prior, np.full((1, 1), share, "float32")
-    )
+    series = in_order(np.nan_to_num(values), tf.constant(observed), tf.constant(times))
+    out = smooth(*series, HALF_LIVES, log_prior, np.full((1, 1), share, "float32"))
     return np.array([x.numpy()[0, 0] for x in out])
 
 
@@ -48,6 +47,15 @@ def test_order_and_absent_observations_do_not_matter(walk, rng):
     np.testing.assert_allclose(run(values[order], times[order]), plain, atol=1e-5)
     padded = np.concatenate([values, np.full(9, np.nan)]), np.concatenate([times, rng.uniform(-1, 0, 9)])
     np.testing.assert_allclose(run(*padded), plain, atol=1e-5)
+
+
+def test_a_grid_with_gaps_needs_no_order(rng):
+    times = tf.linspace(-1.0, 0.0, 40)[None, None]
+    observed = tf.constant(rng.uniform(size=(1, 5, 40)) < 0.7, "float32")
+    series = tf.constant(rng.normal(size=(1, 5, 40)).cumsum(-1), "float32") * observed, observed, times
+    rest = HALF_LIVES, np.zeros((1, len(HALF_LIVES)), "float32"), np.full((1, 1), 0.5, "float32")
+    for plain, sorted_ in zip(smooth(*series, *rest), smooth(*in_order(*series), *rest), strict=True):
+        np.testing.assert_allclose(plain, sorted_, atol=1e-5)
 
 
 def test_a_straight_line_goes_on(walk):
@@ -204,3 +212,15 @@ def test_an_added_season_of_any_size_leaves_gradients_finite():
         loss = tf.reduce_sum(net({"values": values})["params"])
     gradients = tape.gradient(loss, [v.value for v in net.trainable_variables])
     assert all(np.isfinite(g).all() for g in gradients if g is not None)
+
+
+def test_a_trend_alone_is_forecast_at_irregular_times():
+    frame = nb.synthetic.thin(nb.synthetic.seasonal_panel(4, 60, seed=0), 0.3, seed=0)
+    training = nb.Training(steps=2, epochs=1, batch_size=8)
+    fitted = nb.Forecaster(6.0, 24.0, None, [nb.Smoothing()], members=2, training=training).fit(
+        frame, verbose=0
+    )
+    parts = fitted.decompose()
+    assert (
+        list(parts.columns[2:]) == ["NBeatsBasis", "level", "trend"] and np.isfinite(parts.NBeatsBasis).all()
+    )
