@@ -76,7 +76,7 @@ def _smoothing(plans: list[dict], panel: Panel, training: Training) -> dict:
     """Return the arguments of a smoothing network that counts as much as all others together and trains for few steps."""
     season, last = season_length(panel.calendar.freq), plans[-1]
     scaling = "ratio" if any(each["scaling"] == "ratio" for each in plans) else plans[0]["scaling"]
-    stack = Smoothing([season] if season > 1 else None, multiplicative=scaling == "ratio")
+    stack = Smoothing([season] if season > 1 else None, multiplicative=True)
     members = len(_SMOOTHED)
     return last | {
         "name": "smoothing",

@@ -35,8 +35,7 @@ class SmoothingBlock(BasisBlock):
         harmonics: harmonics of each period.
         lookback: length of the window, in units of time.
         horizon: length of the forecast, in units of time.
-        multiplicative: True for a season that multiplies level and drift where all values of a window are positive.
-            Defaults to False.
+        multiplicative: True for a season that multiplies the height above a floor, see `Smoothing`. Defaults to False.
         units: width of the network. Defaults to 64.
         num_layers: number of ReLU layers, at least 1. Defaults to 2.
         num_params: P, parameters of the forecast's distribution, at least 1. Defaults to 1.
@@ -105,7 +104,7 @@ class SmoothingBlock(BasisBlock):
         return designs
 
     def explain(self, values, designs: dict, context: dict | None = None) -> tuple:
-        """Return the backcast and coefficients: the location's, the other parameters', and of line and season where one multiplies the other.
+        """Return the backcast and coefficients: what is added to the location, the other parameters', and what a season multiplies, with it.
 
         Args:
             values: `(M, B, L)`, of the window, 0 where not observed.
@@ -113,41 +112,42 @@ class SmoothingBlock(BasisBlock):
             context: of an encoder. Defaults to None.
         """
         observed, times = designs["observed"], designs["times"]
-        positive = tf.reduce_all((values > 0) | (observed == 0), axis=-1, keepdims=True) & self.multiplicative
-        season, added, factor = self._season(values, designs, positive) if self.periods else ([], 0.0, 1.0)
-        series = (values - added) * observed / factor, observed, times / self.lookback
+        start = last_observed(values, tf.broadcast_to(times, tf.shape(values)), observed > 0)
+        floor = _floor(values, observed) if self.multiplicative else tf.zeros_like(values[..., :1])
+        heights = (values - floor) * observed
+        season, pattern = self._season(heights, designs) if self.periods else ([], tf.zeros_like(values))
+        left = heights / tf.exp(pattern) if self.multiplicative else (heights - pattern) * observed
+        series = left, observed, times / self.lookback
         if context is not None:  # not a grid
             series = in_order(*series)
         constant, slope, error = smooth(*series, self.half_lives, self.log_prior, tf.sigmoid(self.share))
         line = tf.stack([constant, slope * self.horizon / self.lookback, tf.zeros_like(slope)], axis=-1)
-        backcast = expand(designs["past"][..., :_TERMS], line) * factor + added
-        start = last_observed(values, tf.broadcast_to(times, tf.shape(values)), observed > 0)[..., None]
-        start = tf.pad(start, [(0, 0), (0, 0), (0, _TERMS - 1)])
-        multiplied = [tf.where(positive, each, 0.0) for each in (line, *season)]
-        added = [each - other for each, other in zip((line, *season), multiplied, strict=True)]
-        theta = [tf.concat([added[0] - start, *added[1:]], axis=-1)]
+        curve = expand(designs["past"][..., :_TERMS], line)
+        backcast = floor + (curve * tf.exp(pattern) if self.multiplicative else curve + pattern)
+        found = [line, *season]
+        added = [tf.zeros_like(each) for each in found] if self.multiplicative else found
+        start = tf.pad(floor - start[..., None], [(0, 0), (0, 0), (0, _TERMS - 1)])
+        theta = [tf.concat([added[0] + start, *added[1:]], axis=-1)]
         if self.network is not None:
             read = values if context is None else encode(context, values)
-            read = tf.concat([read, line - start, error[..., None]], axis=-1)
+            read = tf.concat([read, line + start, error[..., None]], axis=-1)
             theta += tf.split(self.network(read), self.num_params - 1, axis=-1)
         if self.multiplicative:
-            theta.append(tf.concat(multiplied, axis=-1))
+            theta.append(tf.concat(found, axis=-1))
         return backcast, theta
 
-    def _season(self, values, designs: dict, positive) -> tuple:
-        """Return the season's coefficients, one tensor in a list, what it adds to the window and what it multiplies it by.
+    def _season(self, heights, designs: dict) -> tuple:
+        """Return the season's coefficients, one tensor in a list, and what it adds to the window or its logarithm.
 
         Args:
-            values: `(M, B, L)`, of the window, 0 where not observed.
+            heights: `(M, B, L)`, of the window, 0 where not observed; positive elsewhere where a season multiplies.
             designs: of `designs`.
-            positive: `(M, B, 1)`, True where it multiplies.
         """
         observed = designs["observed"]
-        logs = tf.math.log(tf.where(positive & (observed > 0), values, 1.0))
-        values = tf.where(positive, logs, values)
-        season = seasonal(values, observed, *designs["season"], self.beside.num_terms)
-        pattern = expand(designs["past"][..., _TERMS:], season)
-        return [season], tf.where(positive, 0.0, pattern), tf.exp(tf.where(positive, pattern, 0.0))
+        if self.multiplicative:
+            heights = tf.math.log(tf.where(heights > 0, heights, 1.0))
+        season = seasonal(heights, observed, *designs["season"], self.beside.num_terms)
+        return [season], expand(designs["past"][..., _TERMS:], season)
 
     def parts(self, theta: list, functions: list) -> list:
         """Return the location's line, and what a season adds to it, `(M, B, T)` each.
@@ -194,6 +194,20 @@ class SmoothingBlock(BasisBlock):
         return cls(**config)
 
 
+def _floor(values, observed):
+    """Return 0 where all values of a window are positive, elsewhere the lowest less their standard deviation, `(M, B, 1)`.
+
+    Args:
+        values: `(M, B, L)`, 0 where not observed.
+        observed: `(M, B, L)`, 1 where observed, 0 elsewhere.
+    """
+    lowest = tf.reduce_min(tf.where(observed > 0, values, values.dtype.max), axis=-1, keepdims=True)
+    count = tf.maximum(tf.reduce_sum(observed, axis=-1, keepdims=True), 1)
+    distance = (values - tf.reduce_sum(values, axis=-1, keepdims=True) / count) * observed
+    spread = tf.sqrt(tf.reduce_sum(distance**2, axis=-1, keepdims=True) / count)
+    return tf.where(lowest > 0, 0.0, lowest - spread)
+
+
 def _product(lines: list, logs: list):
     """Return the n-th derivative of f e^s from those of f and of s, orders 0 to n each, by the rule of Leibniz.
 
@@ -217,8 +231,9 @@ class Smoothing(Stack):
     Args:
         periods: periods of the season in steps or units of time, or durations such as "7D"; None for no season. Defaults to None.
         harmonics: harmonics of each period, as for `Seasonality`. Defaults to None.
-        multiplicative: True for a season that multiplies level and drift, where all values of a window are positive: with
-            `scaling="ratio"` those of positive data are. Elsewhere, and if False, the season is added. Defaults to False.
+        multiplicative: True for a season that multiplies level and drift, counted from 0 where all values of a window are positive, as
+            with `scaling="ratio"` those of positive data are, elsewhere from the lowest value less a standard deviation. False for a
+            season that is added. Defaults to False.
         units: width of the networks of the head's parameters beside the location. Defaults to 64.
         num_layers: ReLU layers of these networks. Defaults to 2.
 

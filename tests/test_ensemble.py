@@ -222,7 +222,7 @@ def test_presets_see_values_as_ratios_where_none_is_negative_and_percentages_mat
         sum(each["members"] for each in networks) - sum(each["members"] for each in smoothing),
     )
     assert [each["scaling"] for each in smoothing] == scalings[-1:] * (kwargs.get("freq", 1) is not None)
-    assert all(each["stacks"][0].multiplicative == (each["scaling"] == "ratio") for each in smoothing)
+    assert all(each["stacks"][0].multiplicative for each in smoothing)
 
 
 @pytest.mark.parametrize(

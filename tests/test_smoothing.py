@@ -166,21 +166,37 @@ def test_derivatives_are_those_of_the_forecast(rng, multiplicative, order):
     np.testing.assert_allclose((after - before) / (2 * step), exact, atol=0.01 * np.abs(exact).max())
 
 
-@pytest.mark.parametrize(("multiplicative", "shift"), [(False, 500.0), (True, 0.0)])
-def test_forecasts_follow_scale_and_where_the_season_is_added_level(rng, multiplicative, shift):
+@pytest.mark.parametrize(
+    ("multiplicative", "scaling", "shift"),
+    [(False, "std", 500.0), (True, "std", 500.0), (True, "ratio", 0.0)],
+)
+def test_forecasts_follow_scale_and_but_for_ratios_level(rng, multiplicative, scaling, shift):
     data = frame(rng, multiplicative, 1)
-    fitted = forecaster(multiplicative, 1).fit(data, verbose=0)
+    fitted = forecaster(multiplicative, 1).set_params(scaling=scaling).fit(data, verbose=0)
     for factor in (1e-5, 7.0, 1e5):
         moved = fitted.predict(data.assign(y=factor * data.y + shift * factor)).NBeatsBasis
         expected = factor * (fitted.predict(data).NBeatsBasis + shift)
         np.testing.assert_allclose(moved, expected, rtol=2e-5)
 
 
-def test_a_season_is_added_where_a_value_is_not_positive(rng):
+def test_a_season_multiplies_the_height_above_zero_or_a_floor(rng):
+    """A season that grows with the level goes on growing, whatever is added to it; where all is positive exactly."""
     data = frame(rng, True, 1)
-    data.loc[data.ds == 50, "y"] = 0.0
-    fitted = forecaster(True, 1).fit(data, verbose=0)
-    assert np.isfinite(fitted.predict().NBeatsBasis).all()
+    past, future = data[data.ds < 84], data[data.ds >= 84]
+    errors = {}
+    for multiplicative, scaling in ((True, "ratio"), (True, "std"), (False, "std")):
+        fitted = forecaster(multiplicative, 1).set_params(scaling=scaling).fit(past, verbose=0)
+        errors[multiplicative, scaling] = np.abs(fitted.predict().NBeatsBasis.to_numpy() - future.y).mean()
+    assert errors[True, "ratio"] < errors[True, "std"] < 0.7 * errors[False, "std"], errors
+
+
+@pytest.mark.parametrize("values", [[-2.0] * 30, [0.0] * 30, [0.0] * 29 + [1.0], [np.nan] * 29 + [-3.0]])
+def test_a_floor_needs_no_spread(values):
+    net = nb.NBeats([nb.Smoothing([4], multiplicative=True)], horizon=4, lookback=30, scaling="none")
+    mean = net.forecast(np.array([values]))["mean"].numpy()
+    assert np.isfinite(mean).all()
+    if np.nanstd(values) == 0:
+        np.testing.assert_allclose(mean, values[-1], atol=1e-5)
 
 
 def test_a_point_head_learns_prior_and_drift_alone(rng):
@@ -203,8 +219,7 @@ def test_stacks_after_it_see_what_it_leaves(rng):
     assert np.abs(left).max() < 0.05 * np.abs(out["values"]).max()
 
 
-def test_an_added_season_of_any_size_leaves_gradients_finite():
-    """The factor of a season that multiplies is of no use there, and would be infinite."""
+def test_a_season_of_any_size_leaves_gradients_finite():
     stacks = [nb.Smoothing([4], multiplicative=True, units=8), nb.Generic(units=8)]
     net = nb.NBeats(stacks, horizon=4, lookback=24, scaling="none")
     values = 1e3 * np.sin(np.arange(24) * np.pi / 2)[None]
