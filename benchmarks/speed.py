@@ -264,8 +264,14 @@ def predict(peer: Peer, options) -> dict:
     frame, shortest, first = months(SERIES, 120), Shortest(), {}
     few = frame[frame.unique_id.isin(frame.unique_id.unique()[:50])]
     plan = nb.Training(steps=2, epochs=1)
+    stacks = [nb.Trend(units=128), nb.Seasonality([12], units=128)]
     ours = {
-        "nbeats_basis, its default, 1 network": nb.Forecaster(HORIZON, freq="MS", members=1, training=plan)
+        "nbeats_basis, its default network": nb.Forecaster(
+            HORIZON, None, "MS", stacks, None, members=1, training=plan
+        ),
+        "nbeats_basis, its default network and smoothing": nb.Forecaster(
+            HORIZON, freq="MS", members=1, training=plan
+        ),
     }
     for count in (1, 4):
         stacks = [nb.Trend(units=256), nb.Seasonality([12], units=256)]
