@@ -1,5 +1,7 @@
 """Forecasts, slopes and smooths of a panel, in bounded batches, by functions compiled once."""
 
+from functools import partial
+
 import numpy as np
 import tensorflow as tf
 
@@ -136,7 +138,8 @@ class Predictor:
             if self.net.encoder is None:
                 spec["values"] = tf.TensorSpec((None, self.net.window), tf.float64)
             signature = [spec, *(tf.TensorSpec([None] * a.shape.rank, a.dtype) for a in args)]
-            self._functions[key] = tf.function(function, input_signature=signature)
+            # a partial is no code: TensorFlow counts traces by code, and would warn of the next forecaster's
+            self._functions[key] = tf.function(partial(function), input_signature=signature)
         return self._functions[key]
 
     def _history(self, panel: Panel, queries: Queries):

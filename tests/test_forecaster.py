@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import nbeats_basis as nb
+from nbeats_basis.prediction import Predictor
+from nbeats_basis.queries import Queries
 
 PROPERTY = settings(
     max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -185,6 +187,13 @@ def test_prediction_does_not_retrace(fitted, panel):
         fitted.predict(panel[panel.unique_id < "S3"], level=level)
     fitted.predict(panel[panel.unique_id < "S2"])
     assert fitted._predictor.num_traces == traces
+
+
+def test_the_predictions_of_many_forecasters_are_not_warned_of(fitted, caplog):
+    for _ in range(6):
+        predictor = Predictor(fitted.model, 256)
+        predictor.forecast(fitted._panel, Queries.grid(fitted._panel, np.ones(1)), [])
+    assert "retracing" not in caplog.text
 
 
 def test_batches_of_a_prediction_join(fitted, panel, monkeypatch):
