@@ -61,7 +61,7 @@ class Forecaster(Fitted):
             unless `scaling` is given. Arguments given count for all their networks. Defaults to None, one kind.
 
     Attributes:
-        model: the `keras.Model`.
+        model: the `keras.Model`, an `Ensemble` of several kinds, smoothing among them.
         history_: dict of the training log, one value an epoch; of several kinds the keys begin with the network, such as "network0.loss",
             of smoothing with "smoothing.".
         weights_: `(M,)`, how much each member counts in forecasts, in the order of the networks; they add up to 1.
@@ -141,8 +141,8 @@ class Forecaster(Fitted):
         Args:
             df: one row for each series and time, in any order; NaN or an absent row means not observed.
             val_size: steps, or length of time, at the end of each series held out for validation, 0 for none. Defaults to 0.
-            callbacks: Keras callbacks, of each network but smoothing in turn; they see `val_loss` if there is validation.
-                Defaults to None.
+            callbacks: Keras callbacks, of each network but smoothing in turn, `model.networks()`: what they keep is the network's. They
+                see `val_loss` if there is validation. Defaults to None.
             verbose: as Keras': "auto", 0, 1 or 2. Defaults to "auto".
             id_col: column of the series. Defaults to "unique_id".
             time_col: column of the times. Defaults to "ds".
