@@ -60,6 +60,13 @@ def test_an_ensemble_of_distributions_is_their_mixture():
     assert np.allclose(share, 0.9, atol=1e-5)
 
 
+def test_small_changes_about_a_large_level_are_seen():
+    """Values and times reach the networks in float64."""
+    ensemble, values = nb.Ensemble(nets()), np.random.default_rng(0).normal(size=(3, 12))
+    high = ensemble.forecast(1e9 + values)["mean"].numpy() - 1e9
+    np.testing.assert_allclose(high, ensemble.forecast(values)["mean"].numpy(), atol=1e-5)
+
+
 def test_components_of_one_name_are_one():
     ensemble = nb.Ensemble(nets())
     assert ensemble.component_names == ["trend", "seasonality", "generic"]

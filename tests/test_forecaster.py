@@ -281,18 +281,19 @@ def test_extreme_values_constants_and_integers(panel, scale):
             pd.DataFrame({"unique_id": "flat", "ds": range(30), "y": 5 * scale}),
         ]
     )
-    table = quick_forecaster().fit(df, verbose=0).predict(level=[80])
+    table = quick_forecaster(stacks=None).fit(df, verbose=0).predict(level=[80])
     assert np.isfinite(table.iloc[:, 2:]).all(axis=None)
     np.testing.assert_allclose(table[table.unique_id == "flat"].iloc[:, 2:], 5 * scale, rtol=1e-9)
     if scale == 1:
         ints = panel.assign(y=(100 * panel.y).astype("int64"))
-        assert np.isfinite(quick_forecaster().fit(ints, verbose=0).predict().NBeatsBasis).all()
+        assert np.isfinite(quick_forecaster(stacks=None).fit(ints, verbose=0).predict().NBeatsBasis).all()
 
 
 def test_short_series_are_forecast_and_named(panel):
     short = pd.DataFrame({"unique_id": "tiny", "ds": [0], "y": [3.0]})
     with pytest.warns(nb.DataWarning, match="'tiny'"):
-        forecaster = quick_forecaster(head=nb.heads.StudentT()).fit(pd.concat([panel, short]), verbose=0)
+        forecaster = quick_forecaster(head=nb.heads.StudentT(), stacks=None)
+        forecaster.fit(pd.concat([panel, short]), verbose=0)
     tiny = forecaster.decompose().query("unique_id == 'tiny'")
     assert (tiny.level == 3.0).all() and np.isfinite(tiny.NBeatsBasis).all()
     shifted = forecaster.predict(short.assign(y=5.0))  # of the panel's typical scale: it moves with its level
