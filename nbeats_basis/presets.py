@@ -34,8 +34,8 @@ def plan(params: dict, panel: Panel) -> list[dict]:
         panel: the series.
 
     Returns:
-        list of dicts of the arguments but `preset`, head, members, scaling and training filled in; `name`, ""
-        of the only one that is not smoothing; `multiples`, the lookbacks in horizons where none is given; and `share`, how much a
+        list of dicts of the arguments but `preset`, head, members, scaling and training filled in; `name`, "smoothing",
+        "network0" and so on, or "" of the only other one; `multiples`, the lookbacks in horizons where none is given; and `share`, how much a
         member counts.
 
     Raises:
@@ -68,13 +68,14 @@ def plan(params: dict, panel: Panel) -> list[dict]:
         for number, kind in enumerate(kinds)
     ]
     if params["stacks"] is None and panel.calendar.freq is not None:
-        plans.append(_smoothing(plans, panel, params["training"] or Training()))
+        plans.append(_smoothing(plans, panel))
     return plans
 
 
-def _smoothing(plans: list[dict], panel: Panel, training: Training) -> dict:
+def _smoothing(plans: list[dict], panel: Panel) -> dict:
     """Return the arguments of a smoothing network that counts as much as all others together and trains for few steps."""
     season, last = season_length(panel.calendar.freq), plans[-1]
+    training = last["training"]
     scaling = "ratio" if any(each["scaling"] == "ratio" for each in plans) else plans[0]["scaling"]
     stack = Smoothing([season] if season > 1 else None, multiplicative=True)
     members = len(_SMOOTHED)

@@ -43,8 +43,7 @@ def window_scale(values, observed, latest, scaling: str, typical):
     count = tf.reduce_sum(weights, axis=-1)
     shift = tf.where(count > 0, latest, typical[0])
     centred = tf.where(observed, values - shift[..., None], 0)
-    mean = _mean(centred, weights)
-    spread = tf.sqrt(_mean((centred - mean[..., None]) ** 2, weights))
+    spread = deviation(centred, weights)
     varies = spread > _ROUNDING * tf.abs(shift)
     if scaling in ("level", "ratio"):
         scale = tf.where(varies | (count < 2), _mean(tf.abs(values), weights), 0)
@@ -53,6 +52,17 @@ def window_scale(values, observed, latest, scaling: str, typical):
         return shift, tf.where(count > 0, scale, typical[1])
     scale = tf.where(varies, spread, 0)
     return shift, tf.where(count > 1, scale, typical[1])
+
+
+def deviation(values, weights):
+    """Return the standard deviation of each window's observed values, 0 where there are none, `(M, B)`.
+
+    Args:
+        values: `(M, B, L)`.
+        weights: `(M, B, L)`, 1 where observed, 0 elsewhere.
+    """
+    mean = _mean(values, weights)
+    return tf.sqrt(_mean((values - mean[..., None]) ** 2, weights))
 
 
 def _mean(values, weights):

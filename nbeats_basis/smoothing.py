@@ -59,7 +59,7 @@ def in_order(values, observed, times) -> tuple:
         observed: `(M, B, L)`, 1 where observed, 0 elsewhere.
         times: `(M or 1, B or 1, L)`, in any order.
     """
-    first = tf.reduce_min(tf.where(observed > 0, times, times.dtype.max), axis=-1, keepdims=True)
+    first = _first(observed, times)
     order = tf.argsort(tf.where(observed > 0, times, times.dtype.min), axis=-1, stable=True)
     times = tf.where(observed > 0, times, first)
     return tuple(tf.gather(each, order, axis=-1, batch_dims=2) for each in (values, observed, times))
@@ -91,6 +91,11 @@ def seasonal(values, observed, design, regression: tuple, beside: int):
     power = tf.reduce_mean(theta**2, axis=-1, keepdims=True)
     factor = 1 - tf.math.divide_no_nan(noise * tf.reduce_mean(spread, axis=-1, keepdims=True), power)
     return theta * tf.where(free[..., None] >= 1, tf.maximum(factor, 0.0), 0.0)
+
+
+def _first(observed, times):
+    """Return the time of each window's first observation, `(M, B, 1)`."""
+    return tf.reduce_min(tf.where(observed > 0, times, times.dtype.max), axis=-1, keepdims=True)
 
 
 def _before(each):
@@ -134,8 +139,7 @@ def _one_step(values, observed, times, slope, usable, half_lives) -> tuple:
 
 def _regression(values, observed, times) -> tuple:
     """Return the number of observations until each, and the slope of the regression of their values on time, `(M, B, L)` each."""
-    first = tf.reduce_min(tf.where(observed > 0, times, times.dtype.max), axis=-1, keepdims=True)
-    ages = tf.where(observed > 0, times - first, 0.0)
+    ages = tf.where(observed > 0, times - _first(observed, times), 0.0)
     each = [observed, ages, ages**2, values, ages * values]
     number, t, tt, v, tv = tf.unstack(tf.cumsum(tf.stack(each), axis=-1))
     return number, tf.math.divide_no_nan(number * tv - t * v, tf.maximum(number * tt - t**2, 0))

@@ -13,7 +13,7 @@ from nbeats_basis.blocks import BasisBlock
 from nbeats_basis.checks import check_positive
 from nbeats_basis.encoders import encode, encoded_size
 from nbeats_basis.regression import alike, expand, inverse, normal_matrix
-from nbeats_basis.scaling import last_observed
+from nbeats_basis.scaling import deviation, last_observed
 from nbeats_basis.smoothing import in_order, seasonal, smooth
 from nbeats_basis.stacks import Stack
 
@@ -116,14 +116,13 @@ class SmoothingBlock(BasisBlock):
         floor = _floor(values, observed) if self.multiplicative else tf.zeros_like(values[..., :1])
         heights = (values - floor) * observed
         season, pattern = self._season(heights, designs) if self.periods else ([], tf.zeros_like(values))
-        left = heights / tf.exp(pattern) if self.multiplicative else (heights - pattern) * observed
-        series = left, observed, times / self.lookback
+        plus, factor = (0.0, tf.exp(pattern)) if self.multiplicative else (pattern, 1.0)
+        series = (heights - plus) * observed / factor, observed, times / self.lookback
         if context is not None:  # not a grid
             series = in_order(*series)
         constant, slope, error = smooth(*series, self.half_lives, self.log_prior, tf.sigmoid(self.share))
         line = tf.stack([constant, slope * self.horizon / self.lookback, tf.zeros_like(slope)], axis=-1)
-        curve = expand(designs["past"][..., :_TERMS], line)
-        backcast = floor + (curve * tf.exp(pattern) if self.multiplicative else curve + pattern)
+        backcast = floor + expand(designs["past"][..., :_TERMS], line) * factor + plus
         found = [line, *season]
         added = [tf.zeros_like(each) for each in found] if self.multiplicative else found
         start = tf.pad(floor - start[..., None], [(0, 0), (0, 0), (0, _TERMS - 1)])
@@ -202,10 +201,7 @@ def _floor(values, observed):
         observed: `(M, B, L)`, 1 where observed, 0 elsewhere.
     """
     lowest = tf.reduce_min(tf.where(observed > 0, values, values.dtype.max), axis=-1, keepdims=True)
-    count = tf.maximum(tf.reduce_sum(observed, axis=-1, keepdims=True), 1)
-    distance = (values - tf.reduce_sum(values, axis=-1, keepdims=True) / count) * observed
-    spread = tf.sqrt(tf.reduce_sum(distance**2, axis=-1, keepdims=True) / count)
-    return tf.where(lowest > 0, 0.0, lowest - spread)
+    return tf.where(lowest > 0, 0.0, lowest - deviation(values, observed)[..., None])
 
 
 def _product(lines: list, logs: list):

@@ -188,6 +188,12 @@ def test_a_season_multiplies_the_height_above_zero_or_a_floor(rng):
     assert errors[True, "ratio"] < errors[True, "std"] < 0.7 * errors[False, "std"], errors
 
 
+def test_a_zero_among_ratios_is_forecast(rng):
+    data = frame(rng, True, 1)
+    data.loc[data.ds == 50, "y"] = 0.0
+    assert np.isfinite(forecaster(True, 1).fit(data, verbose=0).predict().NBeatsBasis).all()
+
+
 @pytest.mark.parametrize("values", [[-2.0] * 30, [0.0] * 30, [0.0] * 29 + [1.0], [np.nan] * 29 + [-3.0]])
 def test_a_floor_needs_no_spread(values):
     net = nb.NBeats([nb.Smoothing([4], multiplicative=True)], horizon=4, lookback=30, scaling="none")
