@@ -1,6 +1,7 @@
 """What a regression costs: a block's training step beside that of a classical block of the same width on a grid.
 
-Batch 1024, windows of 72 points, 18 times asked, 16 functions, 8 members; forward, backward and Adam, compiled, in turn, fastest runs:
+Batch 1024, windows of 72 points, 18 times asked, 16 functions, 8 members; forward, backward and Adam, compiled, in turn; the fastest runs,
+and medians of the ratios within a turn:
 
 - classical: coefficients proposed by the network from the 72 values of a shared grid;
 - grid: the same grid; network and regression of each window together;
@@ -99,7 +100,7 @@ def make_solve(kind: str, ours: bool):
 
 
 def measure(steps: dict, repeats: int, reference: str) -> dict:
-    """Return the least milliseconds of functions called in turn, and the ratios to those of `reference`."""
+    """Return the least milliseconds of functions called in turn, and the median over turns of their ratios to `reference`."""
     times = {kind: [] for kind in steps}
     for repeat in range(repeats + 2):
         for kind, step in steps.items():
@@ -107,11 +108,12 @@ def measure(steps: dict, repeats: int, reference: str) -> dict:
             step().numpy()
             if repeat > 1:  # the first trace
                 times[kind].append(time.perf_counter() - begin)
-    least = {kind: min(each) for kind, each in times.items()}
     ratios = {
-        f"{kind}_ratio": round(t / least[reference], 2) for kind, t in least.items() if kind != reference
+        f"{kind}_ratio": round(float(np.median(np.divide(each, times[reference]))), 2)
+        for kind, each in times.items()
+        if kind != reference
     }
-    return {f"{kind}_ms": round(1e3 * t, 1) for kind, t in least.items()} | ratios
+    return {f"{kind}_ms": round(1e3 * min(each), 1) for kind, each in times.items()} | ratios
 
 
 def main() -> None:

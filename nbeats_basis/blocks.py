@@ -157,8 +157,7 @@ class BasisBlock(MemberLayer):
         if regression is not None:
             right = moments(designs["past"], values)
         if context is not None:
-            uncertainty = ASIDE * regression[-1] * inverse_diagonal(*regression)  # 1 where data say nothing
-            theta = tf.concat([solve(*regression, right), uncertainty, encode(context, values)], axis=-1)
+            theta = tf.concat([*self._read(regression, right), encode(context, values)], axis=-1)
         if self.network is not None:
             theta = self.network(theta)
         if self.coefficients == "proposed":
@@ -178,6 +177,15 @@ class BasisBlock(MemberLayer):
             designs: of `designs`.
         """
         return tf.stack([expand(designs["future"], each) for each in theta], axis=-1)
+
+    def _read(self, regression, right) -> list:
+        """Return the coefficients of the regression and their uncertainty, 1 where data say nothing, `(M, B, K)` each.
+
+        The precisions learn from what the block returns only: as they are there, the network's input needs no gradient.
+        """
+        inverted, gram, precision = regression
+        fixed = inverted, gram, tf.stop_gradient(precision)
+        return [solve(*fixed, right), ASIDE * fixed[-1] * inverse_diagonal(*fixed)]
 
     def _regress(self, regression, right, theta):
         """Return the location's coefficients `(M, B, K)` and those of all parameters `(M, B, P K)`.

@@ -415,6 +415,21 @@ def test_a_full_window_of_equal_spacing_is_read_as_its_values(rng):
     assert np.abs(out[32:63]).max() < 0.01 and np.abs(out[64:]).max() < 1e-5
 
 
+def test_the_encoders_curve_has_the_gradient_of_its_formula(rng):
+    encoder = RegressionEncoder(6.0, 1.0)
+    times = tf.constant(-rng.uniform(0, 6, (2, 3, 9)), "float32")  # in any order
+    observed = tf.constant(rng.uniform(size=(2, 3, 9)) < 0.7, "float32")
+    values = tf.Variable(rng.normal(size=(2, 3, 9)), dtype="float32")
+    context, weights = encoder(times, observed), rng.normal(size=(2, 3, 7)).astype("float32")
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(encode(context, values * observed)[..., :7] * weights)
+    design = np.maximum(0, 1 - np.abs(-times.numpy()[..., None] - np.arange(7))) * observed.numpy()[..., None]
+    difference = np.diff(np.eye(7), axis=0)
+    matrix = np.swapaxes(design, -1, -2) @ design + 0.01 * difference.T @ difference + 0.001 * np.eye(7)
+    expected = (design @ np.linalg.solve(matrix, weights[..., None]))[..., 0]
+    np.testing.assert_allclose(tape.gradient(loss, values), expected, atol=2e-4)
+
+
 def test_members_are_weighted_by_the_time_held_out(numbers):
     head = nb.heads.Point(["mse", "mae", "mse"])
     forecaster = irregular(head=head, members=3, stacks=[nb.Generic(units=16)])
