@@ -1,7 +1,8 @@
 """Accuracy on the competitions' panels: this package by preset, peers in their own environment, and the naive references.
 
 Every result is kept in results/ and not measured again; tables.py makes tables of them. Settings are chosen on M1, or on the
-last horizon of the training parts (`--validate`); the test parts of M3 and Tourism are for final runs.
+last horizon of the training parts (`--validate`); the test parts of M3 and Tourism are for final runs. "paper" is what Oreshkin et
+al. (2020), table 18, set for interpretable networks on Tourism, one for each of six lookbacks, but for weights shared among blocks.
 
 python benchmarks/accuracy.py --dataset m1
 python benchmarks/accuracy.py --dataset tourism --validate --preset fast best
@@ -31,7 +32,8 @@ FREQUENCIES = {"yearly": "YS", "quarterly": "QS", "monthly": "MS", "other": 1}
 # of the presets, the measure of the panel; their own elsewhere
 HEADS = {"tourism": nb.heads.StudentT("mape")}
 NAIVE = {"seasonal_naive": seasonal_naive, "naive2": naive2}
-PRESETS = ("default", "fast", "best")
+PAPER = {"yearly": (20, 30), "quarterly": (10, 500), "monthly": (20, 300)}  # horizons to draw from, steps
+PRESETS = ("default", "fast", "best", "paper")
 PEERS = ("nbeats", "nhits", "darts", "ets", "dot")
 KEY = ("group", "seed")
 
@@ -95,6 +97,28 @@ def peer(train: pd.DataFrame, at: pd.DataFrame, name: str, season: int, options)
     return table.yhat.to_numpy(), said.pop("seconds"), said
 
 
+def settings(model: str, dataset: str, group: str, horizon: int) -> dict:
+    """Return the arguments of a forecaster: none for the defaults, a preset and the measure of the panel, or the paper's."""
+    if model == "default":
+        return {}
+    if model != "paper":
+        return {"preset": model, "head": HEADS.get(dataset)}
+    recent, steps = PAPER[group]
+    return {
+        "stacks": [
+            nb.Trend(degree=2, num_blocks=3, units=256, num_layers=2),
+            nb.Seasonality([horizon], num_blocks=3, units=2048, num_layers=2),
+        ],
+        "scaling": "none",
+        "head": nb.heads.Point("mape"),
+        "members": 6,
+        "lookback": [k * horizon for k in range(2, 8)],
+        "training": nb.Training(
+            steps, batch_size=1024, learning_rate=1e-3, epochs=3, recent=recent * horizon
+        ),
+    }
+
+
 def run(dataset: str, group: str, model: str, options) -> dict:
     """Return the record of one group and model."""
     train, test, horizon = split(dataset, group, options.validate)
@@ -108,8 +132,8 @@ def run(dataset: str, group: str, model: str, options) -> dict:
     elif model in PEERS:
         forecast, spent, versions = peer(train, at, model, season, options)
     else:
-        settings = {} if model == "default" else {"preset": model, "head": HEADS.get(dataset)}
-        forecast, spent, versions = ours(train, horizon, FREQUENCIES[group], options.seed, **settings)
+        chosen = settings(model, dataset, group, horizon)
+        forecast, spent, versions = ours(train, horizon, FREQUENCIES[group], options.seed, **chosen)
     if len(forecast) != len(test) or not np.isfinite(forecast).all():
         raise RuntimeError(f"{model} gave {np.isfinite(forecast).sum()} forecasts of {len(test)} asked for.")
     errors = measures(train, test, forecast, season)

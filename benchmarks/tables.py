@@ -25,6 +25,7 @@ NAMES = {
     "default": ("ours", "default"),
     "fast": ("ours", 'preset="fast"'),
     "best": ("ours", 'preset="best"'),
+    "paper": ("ours", "the paper's settings, 6 networks"),
     "nbeats": ("peer", "neuralforecast N-BEATS-I"),
     "nhits": ("peer", "neuralforecast N-HiTS"),
     "darts": ("peer", "darts N-BEATS-I"),

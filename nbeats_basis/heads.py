@@ -40,6 +40,7 @@ class Head:
     num_params = 1
     is_distribution = False
     losses = ("mae",)  # names of what trains the location, which the members take in turn
+    in_turn = None  # name of the argument that gives them, None where there is none
 
     @property
     def is_relative(self) -> bool:
@@ -47,12 +48,13 @@ class Head:
         return set(self.losses) <= {"smape", "mape"}
 
     def member(self, k: int) -> "Head":
-        """Return the head of member k alone.
+        """Return the head of member k alone, with what trains its location.
 
         Args:
             k: number of the member, from 0.
         """
-        return self
+        own = {} if self.in_turn is None else {self.in_turn: self.losses[k % len(self.losses)]}
+        return self.from_config({**self.get_config(), **own})
 
     def get_config(self) -> dict:
         """Return the constructor's arguments."""
@@ -91,18 +93,12 @@ class Point(Head):
     Source: losses of Oreshkin et al. 2020, section 3.1 and 5.2.
     """
 
+    in_turn = "loss"
+
     def __init__(self, loss: str | Sequence[str] = "mae", season_length: int = 1):
         self.losses = _names("loss", loss, POINT_LOSSES)
         self.loss = loss if isinstance(loss, str) else list(loss)
         self.season_length = check_int("season_length", season_length)
-
-    def member(self, k: int) -> "Point":
-        """Return the head of member k alone, with its loss.
-
-        Args:
-            k: number of the member, from 0.
-        """
-        return Point(self.losses[k % len(self.losses)], self.season_length)
 
     def get_config(self) -> dict:
         """Return the constructor's arguments."""
@@ -124,20 +120,12 @@ class Distribution(Head):
     """
 
     is_distribution = True
-    losses = ("likelihood",)
+    losses, in_turn = ("likelihood",), "location"
     floor = 1e-3  # of the scale, relative to that of the window
 
     def __init__(self, location: str | Sequence[str] = "likelihood"):
         self.losses = _names("location", location, LOCATIONS)
         self.location = location if isinstance(location, str) else list(location)
-
-    def member(self, k: int) -> "Distribution":
-        """Return the head of member k alone, with what trains its location.
-
-        Args:
-            k: number of the member, from 0.
-        """
-        return self.from_config({**self.get_config(), "location": self.losses[k % len(self.losses)]})
 
     def get_config(self) -> dict:
         """Return the constructor's arguments."""

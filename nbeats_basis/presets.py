@@ -47,14 +47,16 @@ def plan(params: dict, panel: Panel) -> list[dict]:
         check_choice("preset", preset, PRESETS)
     training = params["training"] or _training(preset, panel)
     head = params["head"] or _head(preset, panel)
-    kinds = _kinds(preset, panel, head, params["scaling"])
-    if params["stacks"] is not None:
-        kinds = [{"stacks": stacks, "scaling": kinds[0]["scaling"]} for stacks in _lists(params["stacks"])]
+    if params["stacks"] is None:
+        kinds = _kinds(preset, panel, params["scaling"] is None)
+    else:
+        kinds = [{"stacks": stacks} for stacks in _lists(params["stacks"])]
     if members == "auto":
         members = max(_MEMBERS[preset] // len(kinds), 1) if preset else _default_members(training, panel)
     members = check_int("members", members)
     shared = {
         "head": head,
+        "scaling": params["scaling"] or _scaling(head, panel),
         "members": members,
         "multiples": _LOOKBACKS[preset],
         "training": training,
@@ -123,28 +125,39 @@ def _head(preset: str | None, panel: Panel) -> StudentT:
     return StudentT("change" if preset else "height")
 
 
-def _kinds(preset: str | None, panel: Panel, head: Head, scaling: str | None) -> list[dict]:
-    """Return stacks and scaling of each network; a scaling that was given counts for all.
+def _scaling(head: Head, panel: Panel) -> str:
+    """Return "level" for a head of percentages where the data vary by percentages that matter, "std" elsewhere."""
+    return "level" if head.is_relative and _is_relative(panel) else "std"
 
-    A preset's blocks for months and shorter steps are flat and wide. Where the data vary by percentages that matter, networks of
-    a head of percentages see changes relative to the level, and one of a preset's sees the values so, unless some are negative.
-    """
+
+def _is_relative(panel: Panel) -> bool:
+    """Return whether the data vary by percentages of their level that matter."""
     level, spread = panel.typical()
-    relative = spread >= _RELATIVE * abs(level)
-    ratios = preset is not None and scaling is None and relative and panel.values.min() >= 0
-    scaling = scaling or ("level" if head.is_relative and relative else "std")
-    season = season_length(panel.calendar.freq)
+    return spread >= _RELATIVE * abs(level)
+
+
+def _kinds(preset: str | None, panel: Panel, free: bool) -> list[dict]:
+    """Return the stacks of each network, and the scaling of one that does not have that of all.
+
+    A preset's blocks for months and shorter steps are flat and wide. Where the data vary by percentages that matter, one network
+    of a preset's sees values as multiples of their level, unless some are negative.
+
+    Args:
+        preset: "best", "fast" or None.
+        panel: the series.
+        free: False where a scaling was given for all.
+    """
     if panel.calendar.freq is None:
-        stacks = [Trend(units=_UNITS, coefficients="combined"), Generic(units=_UNITS)]
-        return [{"stacks": stacks, "scaling": scaling}]
+        return [{"stacks": [Trend(units=_UNITS, coefficients="combined"), Generic(units=_UNITS)]}]
+    season = season_length(panel.calendar.freq)
     size = _FLAT if preset and season > 4 else {"units": _UNITS}
     if season > 1:
         interpretable = [Trend(**size), Seasonality([season], **size)]
     else:
         interpretable = [Trend(num_blocks=1, **size), Generic(**size)]
-    kinds = [{"stacks": interpretable, "scaling": scaling}]
-    if ratios:
+    kinds = [{"stacks": interpretable}]
+    if preset and free and _is_relative(panel) and panel.values.min() >= 0:
         kinds.append({"stacks": interpretable, "scaling": "ratio"})
-    if preset and not ratios:
-        kinds.append({"stacks": [Generic(**size) for _ in range(3)], "scaling": scaling})
+    elif preset:
+        kinds.append({"stacks": [Generic(**size) for _ in range(3)]})
     return kinds
