@@ -87,13 +87,10 @@ class RegressionEncoder(keras.layers.Layer):
 
     def _matrix(self, count, first, second) -> tuple:
         """Return the diagonal and what is beside it of the regression's matrix, of the moments of the shares, `(K, M, B)` each."""
-        neighbours, joined = (
-            np.full((self.num_knots, 1, 1), 2.0, "float32"),
-            np.ones((self.num_knots, 1, 1), "float32"),
-        )
-        neighbours[[0, -1]], joined[-1] = 1, 0
-        diagonal = count - 2 * first + second + _older(second) + _SMALL + _SMOOTH * neighbours
-        return diagonal, first - second - _SMOOTH * joined
+        k = np.arange(self.num_knots)[:, None, None]
+        oldest = (k == self.num_knots - 1).astype("float32")
+        diagonal = count - 2 * first + second + _older(second) + _SMALL + _SMOOTH * (2 - oldest - (k == 0))
+        return diagonal, first - second - _SMOOTH * (1 - oldest)
 
     def get_config(self):
         """Return the constructor's arguments."""
