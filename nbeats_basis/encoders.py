@@ -5,7 +5,6 @@ import numpy as np
 import tensorflow as tf
 
 from nbeats_basis.checks import check_positive
-from nbeats_basis.tridiagonal import factor, substitute
 
 _KNOTS = 128  # most knots
 _RATES = 4  # weights of the spacing's summary
@@ -41,8 +40,8 @@ class RegressionEncoder(keras.layers.Layer):
 
     Returns:
         dict for `encode`: `knot` `(M, B, L)` int32, each time's younger neighbour among all windows' knots, and its
-        distance `share` from it, in [0, 1]; `inverse` and `lower` `(K, M, B)`, the factors of the matrix; `beside`
-        `(M, B, K + 4)`, uncertainty and spacing.
+        distance `share` from it, in [0, 1]; `diagonals` `(M, B, 3, K)` of the matrix; `ones` `(M, B, K)`, the right-hand side
+        of a constant 1; `spacing` `(M, B, 4)`.
 
     Source: Eilers & Marx 1996, section 3, with first differences.
     """
@@ -64,19 +63,16 @@ class RegressionEncoder(keras.layers.Layer):
         knot = window * self.num_knots + tf.cast(left, "int32")
         count, first = _at_knots(knot, observed, observed * share, self.num_knots)
         second, _ = _at_knots(knot, observed * share**2, tf.zeros_like(share), self.num_knots)
-        factors = factor(*self._matrix(count, first, second))
-        certain = substitute(*factors, count - first + _older(first))
         recent, counts = tf.exp(tf.minimum(times / self.lookback, 0.0)), []
         for _ in range(_RATES):
             counts.append(tf.reduce_sum(recent * observed, axis=-1))
             recent = (recent * recent) ** 2
-        spacing = tf.math.log1p(tf.stack(counts, axis=-1)) - self._full
         return {
             "knot": knot,
             "share": share,
-            "inverse": factors[0],
-            "lower": factors[1],
-            "beside": ASIDE * tf.concat([1 - _knots_last(certain), spacing], axis=-1),
+            "diagonals": self._diagonals(count, first, second),
+            "ones": count - first + _older(first),
+            "spacing": tf.math.log1p(tf.stack(counts, axis=-1)) - self._full,
         }
 
     def _place(self, age):
@@ -85,12 +81,13 @@ class RegressionEncoder(keras.layers.Layer):
             age if not self._bend else tf.math.log1p(self._bend * tf.maximum(age, 0)) / np.log1p(self._bend)
         )
 
-    def _matrix(self, count, first, second) -> tuple:
-        """Return the diagonal and what is beside it of the regression's matrix, of the moments of the shares, `(K, M, B)` each."""
-        k = np.arange(self.num_knots)[:, None, None]
+    def _diagonals(self, count, first, second):
+        """Return the tridiagonal matrix of the regression, of the moments of the shares, as TensorFlow takes it."""
+        k = np.arange(self.num_knots)
         oldest = (k == self.num_knots - 1).astype("float32")
         diagonal = count - 2 * first + second + _older(second) + _SMALL + _SMOOTH * (2 - oldest - (k == 0))
-        return diagonal, first - second - _SMOOTH * (1 - oldest)
+        beside = first - second - _SMOOTH * (1 - oldest)
+        return tf.stack([beside, diagonal, _older(beside)], axis=2)
 
     def get_config(self):
         """Return the constructor's arguments."""
@@ -100,12 +97,15 @@ class RegressionEncoder(keras.layers.Layer):
 def encode(context: dict, values):
     """Return what a network reads of a residual, `(M, B, 2 K + 4)`: the curve, its uncertainty, the spacing.
 
+    The uncertainty is the same for every residual, but solved with one it costs next to nothing.
+
     Args:
         context: of `RegressionEncoder`.
         values: `(M, B, L)`, 0 where not observed.
     """
-    curve = _curve(*(context[key] for key in ("knot", "share", "inverse", "lower")), values)
-    return tf.concat([curve, context["beside"]], axis=-1)
+    curves = _curves(*(context[key] for key in ("knot", "share", "diagonals", "ones")), values)
+    beside = tf.concat([1 - curves[..., 1], context["spacing"]], axis=-1)
+    return tf.concat([curves[..., 0], ASIDE * beside], axis=-1)
 
 
 def encoded_size(context_shape: dict) -> int:
@@ -114,45 +114,44 @@ def encoded_size(context_shape: dict) -> int:
     Args:
         context_shape: shapes of a context's tensors.
     """
-    return context_shape["inverse"][0] + context_shape["beside"][-1]
+    return 2 * context_shape["ones"][-1] + context_shape["spacing"][-1]
 
 
 @tf.custom_gradient
-def _curve(knot, share, inverse, lower, values):
-    """Return the coefficients c = A^-1 E' r, `(M, B, K)`; the gradient is dr = E A^-1 dc."""
-    total, moment = _at_knots(knot, values, values * share, inverse.shape[0])
-    coefficients = substitute(inverse, lower, total - moment + _older(moment))
+def _curves(knot, share, diagonals, ones, values):
+    """Return the coefficients c = A^-1 E' r and those of a constant 1, `(M, B, K, 2)`; the gradient is dr = E A^-1 dc."""
+    total, moment = _at_knots(knot, values, values * share, ones.shape[-1])
+    curves = _solve(diagonals, tf.stack([total - moment + _older(moment), ones], axis=-1))
 
     def gradient(upstream):
-        adjoint = substitute(inverse, lower, tf.transpose(upstream, (2, 0, 1)))
+        adjoint = _solve(diagonals, upstream[..., :1])[..., 0]
         younger, older = (
-            tf.gather(tf.reshape(_knots_last(each), [-1]), knot)
-            for each in (adjoint, tf.roll(adjoint, -1, axis=0))
+            tf.gather(tf.reshape(each, [-1]), knot) for each in (adjoint, tf.roll(adjoint, -1, axis=-1))
         )
         return None, None, None, None, younger + share * (older - younger)
 
-    return _knots_last(coefficients), gradient
+    return curves, gradient
+
+
+def _solve(diagonals, right):
+    return tf.linalg.tridiagonal_solve(diagonals, right, diagonals_format="compact", partial_pivoting=False)
 
 
 def _at_knots(knot, real, imag, num_knots: int) -> tuple:
-    """Return the sums of two quantities between each knot and the next older one, `(K, M, B)` each, 0 at the last.
+    """Return the sums of two quantities between each knot and the next older one, `(M, B, K)` each, 0 at the last.
 
     Both in one pass over the observations: as the two parts of a complex number.
     """
     members, windows = real.shape[0], tf.shape(real)[1]
     both = tf.reshape(tf.complex(real, imag), [-1])
     sums = tf.math.unsorted_segment_sum(both, tf.reshape(knot, [-1]), members * windows * num_knots)
-    sums = tf.transpose(tf.reshape(sums, (members, windows, num_knots)), (2, 0, 1))
+    sums = tf.reshape(sums, (members, windows, num_knots))
     return tf.math.real(sums), tf.math.imag(sums)
-
-
-def _knots_last(values):
-    return tf.transpose(values, (1, 2, 0))
 
 
 def _older(sums):
     """Return the sums one knot older; the last is 0."""
-    return tf.roll(sums, 1, axis=0)
+    return tf.roll(sums, 1, axis=-1)
 
 
 def _bend(resolution: float) -> float:

@@ -17,7 +17,6 @@ LAYERS = {  # a module imports only from modules of lower rank
     "_version": 0,
     "checks": 0,
     "durations": 1,
-    "tridiagonal": 1,
     "members": 1,
     "optimizers": 1,
     "bases": 2,
