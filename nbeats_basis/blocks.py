@@ -181,11 +181,13 @@ class BasisBlock(MemberLayer):
     def _read(self, regression, right) -> list:
         """Return the coefficients of the regression and their uncertainty, 1 where data say nothing, `(M, B, K)` each.
 
-        The precisions learn from what the block returns only: as they are there, the network's input needs no gradient.
+        Where the block returns a regression, its precisions learn from that only: what the network reads then needs no gradient.
         """
         inverted, gram, precision = regression
-        fixed = inverted, gram, tf.stop_gradient(precision)
-        return [solve(*fixed, right), ASIDE * fixed[-1] * inverse_diagonal(*fixed)]
+        if self.coefficients != "proposed":
+            precision = tf.stop_gradient(precision)
+        read = inverted, gram, precision
+        return [solve(*read, right), ASIDE * precision * inverse_diagonal(*read)]
 
     def _regress(self, regression, right, theta):
         """Return the location's coefficients `(M, B, K)` and those of all parameters `(M, B, P K)`.

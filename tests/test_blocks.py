@@ -8,6 +8,7 @@ from reference import layers_of, ridge
 import nbeats_basis as nb
 from nbeats_basis.bases import Fourier, Polynomial
 from nbeats_basis.blocks import BasisBlock
+from nbeats_basis.encoders import RegressionEncoder
 from nbeats_basis.regression import (
     alike,
     expand,
@@ -216,3 +217,18 @@ def test_parts_that_do_not_fit_are_refused():
         BasisBlock(make_basis(), coefficients="guess")
     with pytest.raises(ValueError, match="backcast_basis"):
         BasisBlock(make_basis(), make_basis(), coefficients="regression")
+
+
+@pytest.mark.parametrize("coefficients", ["proposed", "combined", "regression"])
+def test_all_weights_learn_at_irregular_times(window, coefficients):
+    values, observed = window
+    context = RegressionEncoder(12.0, 1.0)(TIMES, observed)
+    block = BasisBlock(make_basis(), units=8, num_layers=2, coefficients=coefficients)
+    with tf.GradientTape() as tape:
+        _, forecast, _ = block(TIMES, values, observed, QUERY, context=context)
+        loss = tf.reduce_sum(forecast**2)
+    names = [weight.path for weight in block.trainable_variables]
+    assert any("log_precision" in name for name in names)
+    gradients = tape.gradient(loss, [weight.value for weight in block.trainable_variables])
+    for name, gradient in zip(names, gradients, strict=True):
+        assert gradient is not None and np.abs(gradient).max() > 0, name
