@@ -178,6 +178,8 @@ def parse() -> argparse.Namespace:
     options = parser.parse_args()
     if options.peers and not options.python:
         parser.error("--peers needs --python, the interpreter of the peers' environment")
+    if "paper" in options.preset and options.dataset != "tourism":
+        parser.error("--preset paper has the settings of Tourism only")
     return options
 
 

@@ -57,7 +57,7 @@ def make_network(plan: dict, panel: Panel, window: float) -> NBeats:
         encoder="regression" if irregular else "window",
         spacing=panel.spacing() if irregular else None,
     )
-    net.adapt(*panel.typical())
+    net.adapt(*panel.typical)
     net.shares.assign([plan["share"]] * plan["members"])
     return net
 

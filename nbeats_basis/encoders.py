@@ -61,8 +61,8 @@ class RegressionEncoder(keras.layers.Layer):
         share = tf.broadcast_to(tf.clip_by_value(place - left, 0, 1), tf.shape(observed))
         window = tf.reshape(tf.range(tf.size(observed[..., 0])), tf.shape(observed[..., :1]))
         knot = window * self.num_knots + tf.cast(left, "int32")
-        count, first = _at_knots(knot, observed, observed * share, self.num_knots)
-        second, _ = _at_knots(knot, observed * share**2, tf.zeros_like(share), self.num_knots)
+        count, first = _moments(knot, share, observed, self.num_knots)
+        second = _at_knots(knot, observed * share**2, self.num_knots)
         recent, counts = tf.exp(tf.minimum(times / self.lookback, 0.0)), []
         for _ in range(_RATES):
             counts.append(tf.reduce_sum(recent * observed, axis=-1))
@@ -71,7 +71,7 @@ class RegressionEncoder(keras.layers.Layer):
             "knot": knot,
             "share": share,
             "diagonals": self._diagonals(count, first, second),
-            "ones": count - first + _older(first),
+            "ones": _right(count, first),
             "spacing": tf.math.log1p(tf.stack(counts, axis=-1)) - self._full,
         }
 
@@ -120,8 +120,8 @@ def encoded_size(context_shape: dict) -> int:
 @tf.custom_gradient
 def _curves(knot, share, diagonals, ones, values):
     """Return the coefficients c = A^-1 E' r and those of a constant 1, `(M, B, K, 2)`; the gradient is dr = E A^-1 dc."""
-    total, moment = _at_knots(knot, values, values * share, ones.shape[-1])
-    curves = _solve(diagonals, tf.stack([total - moment + _older(moment), ones], axis=-1))
+    right = _right(*_moments(knot, share, values, ones.shape[-1]))
+    curves = _solve(diagonals, tf.stack([right, ones], axis=-1))
 
     def gradient(upstream):
         adjoint = _solve(diagonals, upstream[..., :1])[..., 0]
@@ -137,16 +137,23 @@ def _solve(diagonals, right):
     return tf.linalg.tridiagonal_solve(diagonals, right, diagonals_format="compact", partial_pivoting=False)
 
 
-def _at_knots(knot, real, imag, num_knots: int) -> tuple:
-    """Return the sums of two quantities between each knot and the next older one, `(M, B, K)` each, 0 at the last.
+def _right(total, moment):
+    """Return E' W r, `(M, B, K)`, of the sums of the values and of the values times their shares."""
+    return total - moment + _older(moment)
 
-    Both in one pass over the observations: as the two parts of a complex number.
-    """
-    members, windows = real.shape[0], tf.shape(real)[1]
-    both = tf.reshape(tf.complex(real, imag), [-1])
-    sums = tf.math.unsorted_segment_sum(both, tf.reshape(knot, [-1]), members * windows * num_knots)
-    sums = tf.reshape(sums, (members, windows, num_knots))
+
+def _moments(knot, share, values, num_knots: int) -> tuple:
+    """Return the sums at the knots of the values and of the values times their shares, in one pass as one complex number."""
+    sums = _at_knots(knot, tf.complex(values, values * share), num_knots)
     return tf.math.real(sums), tf.math.imag(sums)
+
+
+def _at_knots(knot, values, num_knots: int):
+    """Return the sum of the values between each knot and the next older one, `(M, B, K)`, 0 at the last."""
+    members, windows = values.shape[0], tf.shape(values)[1]
+    size = members * windows * num_knots
+    sums = tf.math.unsorted_segment_sum(tf.reshape(values, [-1]), tf.reshape(knot, [-1]), size)
+    return tf.reshape(sums, (members, windows, num_knots))
 
 
 def _older(sums):

@@ -53,8 +53,9 @@ class Head:
         Args:
             k: number of the member, from 0.
         """
-        own = {} if self.in_turn is None else {self.in_turn: self.losses[k % len(self.losses)]}
-        return self.from_config({**self.get_config(), **own})
+        if self.in_turn is None:
+            return self
+        return self.from_config({**self.get_config(), self.in_turn: self.losses[k % len(self.losses)]})
 
     def get_config(self) -> dict:
         """Return the constructor's arguments."""

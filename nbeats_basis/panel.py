@@ -1,6 +1,7 @@
 """A long data frame as flat arrays, checked once."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -109,8 +110,9 @@ class Panel:
         """Number of each series' last observation in the calendar, `(S,)`."""
         return self.starts + _whole(self.last_steps * self.calendar.unit, self.starts)
 
+    @cached_property
     def typical(self) -> tuple[float, float]:
-        """Return the median value, and the median over the series of their standard deviations, pooled where that is 0."""
+        """The median value, and the median over the series of their standard deviations, pooled where that is 0."""
         variance = []
         for low, high in blocks(self.offsets):
             values = self.values[self.offsets[low] : self.offsets[high]].astype("float64")

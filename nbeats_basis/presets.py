@@ -132,7 +132,7 @@ def _scaling(head: Head, panel: Panel) -> str:
 
 def _is_relative(panel: Panel) -> bool:
     """Return whether the data vary by percentages of their level that matter."""
-    level, spread = panel.typical()
+    level, spread = panel.typical
     return spread >= _RELATIVE * abs(level)
 
 

@@ -135,7 +135,7 @@ def test_float32_stays_as_it_is_and_other_numbers_become_float64():
     assert panel.values.dtype == "float32"  # noqa: PD011
     wide = panel_of(frame().assign(y=values.astype("float64")))
     np.testing.assert_array_equal(panel.tails(4, np.array([29])), wide.tails(4, np.array([29])))
-    assert panel.typical() == wide.typical()
+    assert panel.typical == wide.typical
     assert panel_of(frame().astype({"y": "int16"})).values.dtype == "float64"  # noqa: PD011
 
 
@@ -144,7 +144,7 @@ def test_blocks_of_series_join(monkeypatch):
     whole = panel_of(df)
     monkeypatch.setattr("nbeats_basis.calendars._BLOCK", 70)
     parts = panel_of(df)
-    assert parts.calendar.freq == whole.calendar.freq and parts.typical() == whole.typical()
+    assert parts.calendar.freq == whole.calendar.freq and parts.typical == whole.typical
     for name in ("values", "steps", "offsets", "starts"):
         np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
 
