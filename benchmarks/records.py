@@ -42,7 +42,7 @@ def read(path: Path) -> list[dict]:
 
 def put(path: Path, record: dict, key: tuple[str, ...]) -> None:
     """Write a record into a file, in place of the one whose values of `key` are the same."""
-    others = [r for r in read(path) if any(r[k] != record[k] for k in key)]
+    others = [r for r in read(path) if any(r.get(k) != record.get(k) for k in key)]
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".part")
     beside.write_text(json.dumps([*others, record], indent=1) + "\n")

@@ -149,6 +149,7 @@ def train(peer: Peer, options) -> dict:
     """Return rates of training steps, and of matrix products, in GFLOP: 6 x windows x weights a step."""
     calls = {
         "product 1024 x 512 x 512": product(BATCH, 512, "float32"),
+        "product 1024 x 512 x 512, bfloat16": product(BATCH, 512, "bfloat16"),
         "product 4096 x 4096 x 4096": product(4096, 4096, "float32"),
         "product 4096 x 4096 x 4096, bfloat16": product(4096, 4096, "bfloat16"),
     }
@@ -332,7 +333,7 @@ def main() -> None:
             before = about(versions)
             record = {"task": task, **TASKS[task](peer, options), **before}
             print(json.dumps(record, indent=1), flush=True)
-            put(options.results, record, ("task", "threads"))
+            put(options.results, record, ("task", "threads", "batch"))
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def _of_block(basis, theta, origin):
 
     number = tf.constant([*cosines, *others], "float64")
     columns = [
-        tf.broadcast_to(number, tf.concat([tf.shape(plain)[:-1], [len(number)]], axis=0)),
+        tf.broadcast_to(number, tf.concat([tf.shape(plain)[:-1], number.shape], axis=0)),
         *(tf.concat([rate(r), unknown], axis=-1) for r in (frequency, decay)),
         tf.concat([tf.abs(size), plain], axis=-1),
         tf.concat([tf.math.angle(size), unknown], axis=-1),

@@ -150,6 +150,25 @@ class Distribution(Head):
         """
         return self.distribution(params).log_prob(targets)
 
+    def cdf(self, params, targets):
+        """Return the probability below the targets, in network units.
+
+        Args:
+            params: `(..., P)`.
+            targets: `(...)`.
+        """
+        return self.distribution(params).cdf(targets)
+
+    def bounds(self, params, levels) -> tuple:
+        """Return what quantiles lie between and where to look first, in network units, each as wide as `params` and `levels` together.
+
+        Args:
+            params: `(..., 1, P)`.
+            levels: `(Q,)` probabilities in (0, 1).
+        """
+        quantiles = self.distribution(params).quantile(levels)
+        return quantiles, quantiles, quantiles
+
     def _spread(self, params):
         """Return the scale in network units, of the parameter after the location."""
         return tf.nn.softplus(params[..., 1]) + self.floor
@@ -157,37 +176,41 @@ class Distribution(Head):
     def quantile(self, params, scale, levels, shares):
         """Return quantiles of the members' mixture, in increasing order of `levels`.
 
-        The mixture's quantile lies between the smallest and the largest of the members'; there safeguarded Newton
-        steps on its distribution function find it.
+        They lie between the smallest and the largest of the members'; there safeguarded Newton steps on the mixture's
+        distribution function find them.
 
         Args:
-            params: `(M, B, H, P)`.
-            scale: `(M, B, H)`.
+            params: `(M, B, H, P)`; the location in the units of `scale`.
+            scale: `(M, B, H)`, units of the location per network unit.
             levels: `(Q,)` probabilities in (0, 1).
             shares: `(M,)` weights of the members, adding up to 1.
 
         Returns:
             `(B, H, Q)`.
         """
-        mixture = self.distribution(params[..., None, :], scale[..., None])
-        members = mixture.quantile(levels)
-        if params.shape[0] == 1:
-            return members[0]
+        location, scale, params = params[..., :1], scale[..., None], params[..., None, :]
+        params = tf.concat([tf.zeros_like(params[..., :1]), params[..., 1:]], axis=-1)  # location 0
+        low, high, guess = (location + scale * bound for bound in self.bounds(params, levels))
         tolerance = 1e-8 * tf.minimum(levels, 1 - levels)
         mean = partial(weighted_mean, shares=shares)
 
-        def refine(guess, low, high, excess):
-            low, high = tf.where(excess < 0, guess, low), tf.where(excess > 0, guess, high)
-            newton = guess - tf.math.divide_no_nan(excess, mean(mixture.prob(guess)))
-            inside = tf.logical_and(newton > low, newton < high)
-            guess = tf.where(inside, newton, (low + high) / 2)
-            return guess, low, high, mean(mixture.cdf(guess)) - levels
+        def excess(guess):
+            distance = guess - location
+            units = tf.where(distance == 0, distance, distance / scale)  # a scale of 0 makes a step
+            slope = tf.math.divide_no_nan(tf.exp(self.log_prob(params, units)), scale)
+            return mean(self.cdf(params, units)) - levels, mean(slope)
 
-        guess, low, high = mean(members), tf.reduce_min(members, axis=0), tf.reduce_max(members, axis=0)
+        def refine(guess, low, high, above, slope):
+            low, high = tf.where(above < 0, guess, low), tf.where(above > 0, guess, high)
+            newton = guess - tf.math.divide_no_nan(above, slope)
+            guess = tf.where((newton > low) & (newton < high), newton, (low + high) / 2)
+            return guess, low, high, *excess(guess)
+
+        guess, low, high = mean(guess), tf.reduce_min(low, axis=0), tf.reduce_max(high, axis=0)
         guess, *_ = tf.while_loop(
-            lambda guess, low, high, excess: tf.reduce_any(tf.abs(excess) > tolerance),
+            lambda _, low, high, above, slope: tf.reduce_any((tf.abs(above) > tolerance) & (low < high)),
             refine,
-            (guess, low, high, mean(mixture.cdf(guess)) - levels),
+            (guess, low, high, *excess(guess)),
             maximum_iterations=60,
         )
         return guess
@@ -255,6 +278,33 @@ class StudentT(Distribution):
         squared = ((targets - params[..., 0]) / spread) ** 2
         constant = tf.math.lgamma(half) - tf.math.lgamma(freedom / 2) - 0.5 * tf.math.log(pi * freedom)
         return constant - tf.math.log(spread) - half * tf.math.log1p(squared / freedom)
+
+    def cdf(self, params, targets):
+        """Return the probability below the targets, in network units, by the incomplete beta function.
+
+        Args:
+            params: `(..., 3)`.
+            targets: `(...)`.
+        """
+        freedom, distance = self._freedom(params), (targets - params[..., 0]) / self._spread(params)
+        share = freedom / (freedom + distance**2)
+        half = tf.broadcast_to(freedom / 2, tf.shape(share))
+        tail = tf.math.betainc(half, tf.constant(0.5, half.dtype), share) / 2
+        return tf.where(distance < 0, tail, 1 - tail)
+
+    def bounds(self, params, levels) -> tuple:
+        """Return the quantiles of the normal distribution and of two degrees of freedom, in increasing order, and what lies between.
+
+        Args:
+            params: `(..., 1, 3)`.
+            levels: `(Q,)` probabilities in (0, 1).
+        """
+        spread, freedom = self._spread(params), self._freedom(params)
+        normal = tf.math.ndtri(levels)
+        heavy = (2 * levels - 1) / tf.sqrt(2 * levels * (1 - levels))
+        guess = params[..., 0] + spread * (normal + (heavy - normal) * 2 / freedom)
+        normal, heavy = (params[..., 0] + spread * each for each in (normal, heavy))
+        return tf.minimum(normal, heavy), tf.maximum(normal, heavy), guess
 
     def _freedom(self, params):
         return 2 + tf.nn.softplus(params[..., 2] + 2) + self.floor

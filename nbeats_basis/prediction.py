@@ -139,7 +139,7 @@ class Predictor:
                 spec["values"] = tf.TensorSpec((None, self.net.window), tf.float64)
             signature = [spec, *(tf.TensorSpec([None] * a.shape.rank, a.dtype) for a in args)]
             # a partial is no code: TensorFlow counts traces by code, and would warn of the next forecaster's
-            self._functions[key] = tf.function(partial(function), input_signature=signature)
+            self._functions[key] = tf.function(partial(function), input_signature=signature, autograph=False)
         return self._functions[key]
 
     def _history(self, panel: Panel, queries: Queries):

@@ -78,6 +78,26 @@ def test_mixture_quantiles_invert_the_mixtures_distribution_function(head, sprea
             assert quantiles[b, h, q] == pytest.approx(root, abs=1e-3)
 
 
+def test_quantiles_of_one_member_are_those_of_scipy(rng):
+    params = tf.constant(3 * rng.normal(size=(1, 50, 1, 3)))
+    levels = np.array([1e-5, 0.001, 0.2, 0.5, 0.9, 0.9999])
+    scale = tf.constant(rng.uniform(0.1, 100, (1, 50, 1)))
+    quantiles = nb.heads.StudentT().quantile(params, scale, tf.constant(levels), tf.ones(1, "float64"))[:, 0]
+    width, freedom = softplus(params[0, :, :, 1]) + 1e-3, 2 + softplus(params[0, :, :, 2] + 2) + 1e-3
+    expected = stats.t.ppf(levels, freedom, params[0, :, :, 0], width * scale[0])
+    np.testing.assert_allclose(quantiles, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("head", [nb.heads.Normal(), nb.heads.StudentT()], ids=repr)
+def test_members_without_spread_are_steps_of_the_mixture(head, rng):
+    params = rng.normal(size=(2, 4, 1, head.num_params))
+    params[..., 0] = [[[-1.0]], [[1.0]]]
+    levels, shares = tf.constant([0.1, 0.7], "float64"), tf.constant([0.4, 0.6], "float64")
+    scale = np.ones((2, 4, 1)) * [[[0.0]], [[0.0]]]
+    quantiles = head.quantile(tf.constant(params), tf.constant(scale), levels, shares)[:, 0]
+    np.testing.assert_allclose(quantiles, [[-1, 1]] * 4, atol=1e-6)
+
+
 def test_point_losses_match_their_formulas(rng):
     values, y, f = rng.uniform(5, 9, (1, 2, 8)), rng.uniform(5, 9, (1, 2, 3)), rng.uniform(5, 9, (1, 2, 3))
     shift, scale = values[..., -1:], values.std(axis=-1, keepdims=True)
