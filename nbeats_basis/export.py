@@ -1,6 +1,5 @@
 """A SavedModel that takes raw values and needs none of this package."""
 
-import keras
 import tensorflow as tf
 
 from nbeats_basis.network import Network
@@ -41,10 +40,10 @@ def export(net: Network, path: str, quantiles: list[float]) -> None:
             "component_names": tf.constant(names),
         }
 
-    archive = keras.export.ExportArchive()
-    archive.track(net)
-    archive.add_endpoint("serving_default", serve, input_signature=list(spec.values()))
-    archive.write_out(path, verbose=False)
+    module = tf.Module()
+    module.weights = [variable.value for variable in net.variables]
+    module.serving_default = tf.function(serve, input_signature=list(spec.values()), autograph=False)
+    tf.saved_model.save(module, path, {"serving_default": module.serving_default})
 
 
 def latest(values, times):

@@ -132,12 +132,7 @@ class NBeats(Network):
             synchronization=tf.VariableSynchronization.ON_READ,
             aggregation=summed,
         )
-        inputs = {"values": tf.zeros((1, self.window if on_grid else 1), "float64")}
-        self(
-            inputs
-            if on_grid
-            else {**inputs, "times": inputs["values"], "query_times": tf.constant([float(horizon)])}
-        )
+        self.build()
 
     @classmethod
     def interpretable(cls, horizon: int, lookback, **kwargs) -> "NBeats":
@@ -177,7 +172,13 @@ class NBeats(Network):
         return tuple(self.seed + k for k in range(self.members))
 
     def build(self, input_shape=None):
-        """Create nothing: the stacks make their weights at construction."""
+        """Create the weights; the constructor does."""
+        length, steps = (self.window, self.horizon) if self.encoder is None else (1, 1)
+        times, window, query = (1, 1, length), (self.members, 1, length), (1, 1, steps)
+        context = self.encoder and self.encoder(tf.zeros(times), tf.zeros(window))
+        context = context and {name: tuple(each.shape) for name, each in context.items()}
+        for stack in self.stacks:
+            stack.build(times, window, window, query, context)
 
     def adapt(self, level: float, scale: float) -> None:
         """Set what windows with nothing or little observed, or all with scaling="panel", are scaled by.

@@ -1,7 +1,10 @@
 """What every layer must pass: one call checks the whole Keras contract."""
 
+import atexit
+import json
 import subprocess
 import sys
+from functools import cache
 
 import keras
 import numpy as np
@@ -48,25 +51,46 @@ def _take_one_step(layer, inputs) -> None:
     )
 
 
-def _reload_in_a_fresh_process(layer, inputs, outputs, folder) -> None:
-    import json
+RELOADER = """
+import json, sys, traceback
+import keras, numpy as np, tensorflow as tf, nbeats_basis
 
+def reload(folder):
+    layer = keras.saving.deserialize_keras_object(json.load(open(folder + "/layer.json")))
+    inputs = list(np.load(folder + "/inputs.npz").values())
+    layer(*inputs)
+    layer.set_weights(list(np.load(folder + "/weights.npz").values()))
+    for a, b in zip(tf.nest.flatten(layer(*inputs)), np.load(folder + "/outputs.npz").values(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6, rtol=1e-6)
+
+for line in sys.stdin:
+    try:
+        reload(json.loads(line))
+        answer = ""
+    except Exception:
+        answer = traceback.format_exc()
+    print(json.dumps(answer), flush=True)
+"""
+
+
+@cache
+def _fresh_process() -> subprocess.Popen:
+    """Return a process that has seen none of the layers and reloads those of the folders it is sent."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen([sys.executable, "-c", RELOADER], text=True, **pipes)
+    atexit.register(process.kill)
+    return process
+
+
+def _reload_in_a_fresh_process(layer, inputs, outputs, folder) -> None:
     (folder / "layer.json").write_text(json.dumps(keras.saving.serialize_keras_object(layer)))
     np.savez(folder / "inputs.npz", *inputs)
     np.savez(folder / "weights.npz", *layer.get_weights())
     np.savez(folder / "outputs.npz", *outputs)
-    code = f"""
-import json, keras, numpy as np, tensorflow as tf, nbeats_basis
-folder = {str(folder)!r}
-layer = keras.saving.deserialize_keras_object(json.load(open(folder + "/layer.json")))
-inputs = list(np.load(folder + "/inputs.npz").values())
-layer(*inputs)
-layer.set_weights(list(np.load(folder + "/weights.npz").values()))
-for a, b in zip(tf.nest.flatten(layer(*inputs)), np.load(folder + "/outputs.npz").values(), strict=True):
-    np.testing.assert_allclose(a, b, atol=1e-6, rtol=1e-6)
-"""
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr[-2000:]
+    process = _fresh_process()
+    print(json.dumps(str(folder)), file=process.stdin, flush=True)
+    answer = json.loads(process.stdout.readline())
+    assert not answer, answer[-2000:]
 
 
 def _flat(outputs) -> list:
