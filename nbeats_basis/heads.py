@@ -203,7 +203,8 @@ class Distribution(Head):
         def refine(guess, low, high, above, slope):
             low, high = tf.where(above < 0, guess, low), tf.where(above > 0, guess, high)
             newton = guess - tf.math.divide_no_nan(above, slope)
-            guess = tf.where((newton > low) & (newton < high), newton, (low + high) / 2)
+            better = tf.where((newton > low) & (newton < high), newton, (low + high) / 2)
+            guess = tf.where(tf.abs(above) > tolerance, better, guess)  # one that is found stays
             return guess, low, high, *excess(guess)
 
         guess, low, high = mean(guess), tf.reduce_min(low, axis=0), tf.reduce_max(high, axis=0)
