@@ -98,6 +98,18 @@ def test_members_without_spread_are_steps_of_the_mixture(head, rng):
     np.testing.assert_allclose(quantiles, [[-1, 1]] * 4, atol=1e-6)
 
 
+def test_quantiles_of_many_are_found_in_few_steps(rng, monkeypatch):
+    head, count = nb.heads.StudentT(), []
+    params = rng.normal(size=(3, 300, 6, 3)) * [0.3, 1, 1]
+    cdf = head.cdf
+    monkeypatch.setattr(head, "cdf", lambda *args: count.append(1) or cdf(*args))
+    levels, shares = np.array([0.025, 0.1, 0.9, 0.975]), np.array([0.25, 0.25, 0.5])
+    head.quantile(
+        tf.constant(params), tf.ones((3, 300, 6), "float64"), tf.constant(levels), tf.constant(shares)
+    )
+    assert len(count) <= 15
+
+
 def test_point_losses_match_their_formulas(rng):
     values, y, f = rng.uniform(5, 9, (1, 2, 8)), rng.uniform(5, 9, (1, 2, 3)), rng.uniform(5, 9, (1, 2, 3))
     shift, scale = values[..., -1:], values.std(axis=-1, keepdims=True)
