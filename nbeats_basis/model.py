@@ -101,9 +101,8 @@ class NBeats(Network):
             )
         self.scaling = check_choice("scaling", scaling, SCALINGS)
         self.seed = check_int("seed", seed, 0)
-        self.encoder, self.spacing = None, spacing or self.window / 32
-        if not on_grid:
-            self.encoder = RegressionEncoder(self.window, self.spacing)
+        self.spacing = spacing or self.window / 32
+        self.encoder = None if on_grid else RegressionEncoder(self.window, self.spacing)
         self.typical = self.add_weight((2,), "zeros", "float64", trainable=False, name="typical")
         self.shares = self.add_weight((members,), "ones", "float64", trainable=False, name="shares")
         self.stacks = list(stacks)
@@ -172,13 +171,15 @@ class NBeats(Network):
         return tuple(self.seed + k for k in range(self.members))
 
     def build(self, input_shape=None):
-        """Create the weights; the constructor does."""
+        """Create the weights, once: the constructor does."""
+        if self.built:
+            return
         length, steps = (self.window, self.horizon) if self.encoder is None else (1, 1)
-        times, window, query = (1, 1, length), (self.members, 1, length), (1, 1, steps)
+        times, window = (1, 1, length), (self.members, 1, length)
         context = self.encoder and self.encoder(tf.zeros(times), tf.zeros(window))
-        context = context and {name: tuple(each.shape) for name, each in context.items()}
+        shapes = context and {name: tuple(each.shape) for name, each in context.items()}
         for stack in self.stacks:
-            stack.build(times, window, window, query, context)
+            stack.build(times, window, window, (1, 1, steps), shapes)
 
     def adapt(self, level: float, scale: float) -> None:
         """Set what windows with nothing or little observed, or all with scaling="panel", are scaled by.

@@ -327,3 +327,10 @@ def test_bad_arguments_are_refused():
     with pytest.raises(ValueError, match="distribution"):
         small().forecast(np.zeros((1, 12)), quantiles=[0.5])
     assert Calendar(1, nb.synthetic.seasonal_panel(1, 3).ds).unit == 1
+
+
+def test_building_again_adds_no_weights():
+    net = nb.NBeats([nb.Trend(units=8)], horizon=4, lookback=8)
+    before = [id(weight) for weight in net.weights]
+    net.build()
+    assert [id(weight) for weight in net.weights] == before
