@@ -59,12 +59,12 @@ def products(net: nb.NBeats, batch: int, precision: str):
     """Return a function that takes `PRODUCTS` products of the hidden layers' shape, and their operations."""
     units = blocks_of(net)[0].units
     kernel = tf.cast(tf.random.normal((net.members, units, units)) * units**-0.5, precision)
-    start = tf.cast(tf.random.normal((net.members, units, batch)), precision)
+    start = tf.cast(tf.random.normal((net.members, batch, units)), precision)
 
     @tf.function
     def chain(hidden):
         for _ in range(PRODUCTS):
-            hidden = tf.matmul(kernel, hidden)
+            hidden = tf.matmul(hidden, kernel)
         return hidden[0, 0, 0]
 
     return lambda: chain(start).numpy(), PRODUCTS * 2.0 * net.members * batch * units**2
