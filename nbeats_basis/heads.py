@@ -1,6 +1,6 @@
 """Heads: what the network's parameters mean. The only module that imports TensorFlow Probability."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from math import log, pi
 
@@ -8,8 +8,13 @@ import keras
 import tensorflow as tf
 
 from nbeats_basis.checks import check_choice, check_int
+from nbeats_basis.student import student
 
 POINT_LOSSES = ("mae", "mse", "smape", "mape", "mase", "change", "height")
+_LEAST, _FURTHEST = (
+    1e-300,
+    1e150,
+)  # scale of a distribution; distance in scales, beyond which all densities are 0
 LOCATIONS = ("likelihood", "mae", "mse", "smape", "mape", "change", "height")
 
 
@@ -20,7 +25,7 @@ def weighted_mean(values, shares):
         values: `(M, ...)`.
         shares: `(M,)`, adding up to 1.
     """
-    return tf.reduce_sum(values * tf.reshape(shares, (-1, *[1] * (values.shape.rank - 1))), axis=0)
+    return tf.tensordot(shares, values, 1)
 
 
 def _names(argument: str, value: str | Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
@@ -150,14 +155,17 @@ class Distribution(Head):
         """
         return self.distribution(params).log_prob(targets)
 
-    def cdf(self, params, targets):
-        """Return the probability below the targets, in network units.
+    def cumulative(self, params, scale) -> Callable:
+        """Return a function of distances from the location: the probability below, the density there, and its derivative.
+
+        Quantiles are found in fewer steps with the derivative; 0 in its place changes nothing else.
 
         Args:
-            params: `(..., P)`.
-            targets: `(...)`.
+            params: `(..., P)`, the location 0.
+            scale: `(...)`, units of the distances per network unit, more than 0.
         """
-        return self.distribution(params).cdf(targets)
+        law = self.distribution(params)
+        return _scaled(lambda units: (law.cdf(units), law.prob(units), tf.zeros_like(units)), scale)
 
     def bounds(self, params, levels) -> tuple:
         """Return what quantiles lie between and where to look first, in network units, each as wide as `params` and `levels` together.
@@ -176,7 +184,7 @@ class Distribution(Head):
     def quantile(self, params, scale, levels, shares):
         """Return quantiles of the members' mixture, in increasing order of `levels`.
 
-        They lie between the smallest and the largest of the members'; there safeguarded Newton steps on the mixture's
+        They lie between the smallest and the largest of the members'; there safeguarded steps of Halley's on the mixture's
         distribution function find them.
 
         Args:
@@ -189,32 +197,46 @@ class Distribution(Head):
             `(B, H, Q)`.
         """
         location, scale, params = params[..., :1], scale[..., None], params[..., None, :]
-        params = tf.concat([tf.zeros_like(params[..., :1]), params[..., 1:]], axis=-1)  # location 0
+        params = tf.concat([tf.zeros_like(params[..., :1]), params[..., 1:]], axis=-1)
         low, high, guess = (location + scale * bound for bound in self.bounds(params, levels))
         tolerance = 1e-8 * tf.minimum(levels, 1 - levels)
         mean = partial(weighted_mean, shares=shares)
+        law = self.cumulative(params, tf.maximum(scale, _LEAST))  # no scale makes a step
 
         def excess(guess):
-            distance = guess - location
-            units = tf.where(distance == 0, distance, distance / scale)  # a scale of 0 makes a step
-            slope = tf.math.divide_no_nan(tf.exp(self.log_prob(params, units)), scale)
-            return mean(self.cdf(params, units)) - levels, mean(slope)
+            below, *slopes = map(mean, law(guess - location))
+            return below - levels, *slopes
 
-        def refine(guess, low, high, above, slope):
+        def refine(guess, low, high, above, slope, curve):
             low, high = tf.where(above < 0, guess, low), tf.where(above > 0, guess, high)
-            newton = guess - tf.math.divide_no_nan(above, slope)
-            better = tf.where((newton > low) & (newton < high), newton, (low + high) / 2)
+            newton = tf.math.divide_no_nan(above, slope)
+            halley = newton / (
+                1 - tf.clip_by_value(tf.math.divide_no_nan(newton * curve, 2 * slope), -1, 0.5)
+            )
+            better = guess - halley
+            better = tf.where((better > low) & (better < high), better, (low + high) / 2)
             guess = tf.where(tf.abs(above) > tolerance, better, guess)  # one that is found stays
             return guess, low, high, *excess(guess)
 
         guess, low, high = mean(guess), tf.reduce_min(low, axis=0), tf.reduce_max(high, axis=0)
         guess, *_ = tf.while_loop(
-            lambda _, low, high, above, slope: tf.reduce_any((tf.abs(above) > tolerance) & (low < high)),
+            lambda _, low, high, above, *slopes: tf.reduce_any((tf.abs(above) > tolerance) & (low < high)),
             refine,
             (guess, low, high, *excess(guess)),
             maximum_iterations=60,
         )
         return guess
+
+
+def _scaled(law: Callable, scale) -> Callable:
+    """Return a law of units as one of distances, `scale` to a unit: probability, density and its derivative."""
+    rate = 1 / scale
+
+    def at(distances):
+        below, density, derivative = law(tf.clip_by_value(distances * rate, -_FURTHEST, _FURTHEST))
+        return below, density * rate, derivative * rate * rate
+
+    return at
 
 
 @keras.saving.register_keras_serializable(package="nbeats_basis")
@@ -245,6 +267,20 @@ class Normal(Distribution):
         spread = self._spread(params)
         distance = (targets - params[..., 0]) / spread
         return -0.5 * distance**2 - tf.math.log(spread) - 0.5 * log(2 * pi)
+
+    def cumulative(self, params, scale) -> Callable:
+        """Return a function of distances from the location: the probability below, the density there, and its derivative.
+
+        Args:
+            params: `(..., 2)`.
+            scale: `(...)`, units of the distances per network unit, more than 0.
+        """
+
+        def law(z):
+            density = tf.exp(-0.5 * z**2) / (2 * pi) ** 0.5
+            return tf.math.erfc(-z / 2**0.5) / 2, density, -z * density
+
+        return _scaled(law, scale * self._spread(params))
 
 
 @keras.saving.register_keras_serializable(package="nbeats_basis")
@@ -280,18 +316,14 @@ class StudentT(Distribution):
         constant = tf.math.lgamma(half) - tf.math.lgamma(freedom / 2) - 0.5 * tf.math.log(pi * freedom)
         return constant - tf.math.log(spread) - half * tf.math.log1p(squared / freedom)
 
-    def cdf(self, params, targets):
-        """Return the probability below the targets, in network units, by the incomplete beta function.
+    def cumulative(self, params, scale) -> Callable:
+        """Return a function of distances from the location: the probability below, the density there, and its derivative.
 
         Args:
             params: `(..., 3)`.
-            targets: `(...)`.
+            scale: `(...)`, units of the distances per network unit, more than 0.
         """
-        freedom, distance = self._freedom(params), (targets - params[..., 0]) / self._spread(params)
-        share = freedom / (freedom + distance**2)
-        half = tf.broadcast_to(freedom / 2, tf.shape(share))
-        tail = tf.math.betainc(half, tf.constant(0.5, half.dtype), share) / 2
-        return tf.where(distance < 0, tail, 1 - tail)
+        return _scaled(student(self._freedom(params)), scale * self._spread(params))
 
     def bounds(self, params, levels) -> tuple:
         """Return the quantiles of the normal distribution and of two degrees of freedom, in increasing order, and what lies between.

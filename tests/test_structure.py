@@ -18,6 +18,7 @@ LAYERS = {  # a module imports only from modules of lower rank
     "checks": 0,
     "durations": 1,
     "members": 1,
+    "student": 1,
     "optimizers": 1,
     "bases": 2,
     "regression": 2,
