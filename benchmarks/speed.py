@@ -18,6 +18,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -39,6 +40,7 @@ HORIZON, BATCH, MEMBERS, SERIES = 18, 1024, 16, 10_000
 GENERIC = {"horizon": HORIZON, "lookback": 90, "blocks": 30, "units": 512}
 VARIANTS = ("float32", "bfloat16", "compiled float32", "compiled bfloat16")
 BATCHES = (32, 256, 1024, 4096)  # of the peer's predictions; 32 is its default
+LEVEL, WITH_LEVEL = [80, 95], ", 80 and 95 %"
 EPOCHS = 5
 # the measure, and what the spread's network learns beside
 REACHED = {"tourism": ("mape", "mape"), "m3": ("smape", "change")}
@@ -103,9 +105,9 @@ def timed(function, *args, **kwargs) -> dict:
     return since(begin)
 
 
-def warm(function, *args, **kwargs) -> tuple[dict, dict]:
+def warm(function) -> tuple[dict, dict]:
     """Return the answers of two calls: where another has just worked, the first is slower by getting its memory back."""
-    return function(*args, **kwargs), function(*args, **kwargs)
+    return function(), function()
 
 
 def months(num_series: int, length: int) -> pd.DataFrame:
@@ -260,38 +262,55 @@ def reach(peer: Peer, options) -> dict:
     return {"rows": rows}
 
 
-def predict(peer: Peer, options) -> dict:
-    """Return series a second of forecasts from a frame, by each package's default and by networks of width 256, and the seconds of first calls."""
-    frame, shortest, first = months(SERIES, 120), Shortest(), {}
-    few = frame[frame.unique_id.isin(frame.unique_id.unique()[:50])]
+def forecasters() -> dict:
+    """Return forecasters by name, hardly trained: what the defaults make, and networks of width 256."""
     plan = nb.Training(steps=2, epochs=1)
-    stacks = [nb.Trend(units=128), nb.Seasonality([12], units=128)]
-    ours = {
-        "nbeats_basis, its default network": nb.Forecaster(
-            HORIZON, None, "MS", stacks, None, members=1, training=plan
+
+    def of_width(units: int) -> list:
+        return [nb.Trend(units=units), nb.Seasonality([12], units=units)]
+
+    return {
+        "its default network": nb.Forecaster(
+            HORIZON, None, "MS", of_width(128), None, members=1, training=plan
         ),
-        "nbeats_basis, its default network and smoothing": nb.Forecaster(
-            HORIZON, freq="MS", members=1, training=plan
-        ),
+        "its default network and smoothing": nb.Forecaster(HORIZON, freq="MS", members=1, training=plan),
+        "its defaults, 14 networks": nb.Forecaster(HORIZON, freq="MS", members=12, training=plan),
+        **{
+            f"{count} network{'s' * (count > 1)}": nb.Forecaster(
+                HORIZON, 4 * HORIZON, "MS", of_width(256), nb.heads.Point(), count, plan
+            )
+            for count in (1, 4)
+        },
     }
-    for count in (1, 4):
-        stacks = [nb.Trend(units=256), nb.Seasonality([12], units=256)]
-        name = f"nbeats_basis, {count} network" + "s" * (count > 1)
-        ours[name] = nb.Forecaster(HORIZON, 4 * HORIZON, "MS", stacks, nb.heads.Point(), count, plan)
-    for name, each in ours.items():
+
+
+def predict(peer: Peer, options) -> dict:
+    """Return series a second of forecasts from a frame, and the seconds of first calls.
+
+    Each package's default and networks of width 256; the mean, and with the ends of intervals of 80 and 95 %.
+    """
+    frame, shortest, first, calls = months(SERIES, 120), Shortest(), {}, {}
+    few = frame[frame.unique_id.isin(frame.unique_id.unique()[:50])]
+    for name, each in forecasters().items():
         each.fit(few, verbose=0)
-        first[f"{name}, 50 series"] = timed(each.predict, few)["seconds"]
+        levels = (None, LEVEL) if each.model.head.is_distribution else (None,)
+        for level in levels:
+            called = f"nbeats_basis, {name}" + WITH_LEVEL * (level is not None)
+            calls[called] = partial(timed, each.predict, frame, level)
+            first[f"{called}, 50 series"] = timed(each.predict, few, level)["seconds"]
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "frame.csv")
         frame.to_csv(path, index=False)
+        networks = ("1 network", 256, None), ("its default", None, None), ("its default", None, LEVEL)
+        for (name, units, level), batch in itertools.product(networks, options.batches):
+            if level is not None and batch != BATCH:  # it takes some 20 s whatever the batch
+                continue
+            called = f"neuralforecast, {name}{WITH_LEVEL * (level is not None)}, batch {batch}"
+            arguments = {"path": path, "horizon": HORIZON, "units": units, "batch": batch, "level": level}
+            calls[called] = partial(peer, "predict", **arguments)
         for turn in range(options.rounds + 1):
-            now = {name: warm(timed, each.predict, frame) for name, each in ours.items()}
-            for batch, (units, name) in itertools.product(
-                options.batches, ((256, ""), (None, "its default, "))
-            ):
-                arguments = {"path": path, "horizon": HORIZON, "units": units, "batch": batch}
-                now[f"neuralforecast, {name}1 network, batch {batch}"] = warm(peer, "predict", **arguments)
-            for name, (cold, seconds) in now.items():
+            for name, call in calls.items():
+                cold, seconds = warm(call)
                 if turn:
                     shortest.add(name, seconds)
                 else:

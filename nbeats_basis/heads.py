@@ -11,11 +11,9 @@ from nbeats_basis.checks import check_choice, check_int
 from nbeats_basis.student import student
 
 POINT_LOSSES = ("mae", "mse", "smape", "mape", "mase", "change", "height")
-_LEAST, _FURTHEST = (
-    1e-300,
-    1e150,
-)  # scale of a distribution; distance in scales, beyond which all densities are 0
 LOCATIONS = ("likelihood", "mae", "mse", "smape", "mape", "change", "height")
+_LEAST = 1e-300  # scale of a distribution
+_FURTHEST = 1e150  # distance in scales, beyond which all densities are 0
 
 
 def weighted_mean(values, shares):
@@ -210,10 +208,8 @@ class Distribution(Head):
         def refine(guess, low, high, above, slope, curve):
             low, high = tf.where(above < 0, guess, low), tf.where(above > 0, guess, high)
             newton = tf.math.divide_no_nan(above, slope)
-            halley = newton / (
-                1 - tf.clip_by_value(tf.math.divide_no_nan(newton * curve, 2 * slope), -1, 0.5)
-            )
-            better = guess - halley
+            bend = tf.clip_by_value(tf.math.divide_no_nan(newton * curve, 2 * slope), -1, 0.5)
+            better = guess - newton / (1 - bend)
             better = tf.where((better > low) & (better < high), better, (low + high) / 2)
             guess = tf.where(tf.abs(above) > tolerance, better, guess)  # one that is found stays
             return guess, low, high, *excess(guess)

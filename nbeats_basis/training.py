@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 
 import keras
@@ -98,12 +99,13 @@ def repeated(step: Callable, times: int, result: Callable) -> Callable:
         step()
         return (number + 1,)
 
-    @tf.function(autograph=False)
     def steps():
         tf.while_loop(lambda number: number < times, body, [tf.constant(0)])
         return result()
 
-    return lambda iterator: steps()
+    # a partial is no code: TensorFlow counts traces by code, and would warn of the next network's
+    compiled = tf.function(partial(steps), autograph=False)
+    return lambda iterator: compiled()
 
 
 def clip_members(gradients: list, clip_norm: float) -> tuple:

@@ -14,6 +14,7 @@ from nbeats_basis import fitting
 from nbeats_basis.members import MemberNetwork, faster_precision, products_in
 from nbeats_basis.optimizers import Adam
 from nbeats_basis.panel import Columns, Panel
+from nbeats_basis.training import repeated
 from nbeats_basis.windows import Windows
 
 
@@ -153,3 +154,10 @@ def test_unknown_precision_is_refused():
         nb.Training(precision="float16")
     with pytest.raises(ValueError, match="precision"):
         small().compile(precision="half")
+
+
+def test_the_training_steps_of_many_networks_are_not_warned_of(caplog):
+    for _ in range(6):
+        count = tf.Variable(0)
+        assert repeated(lambda count=count: count.assign_add(1), 3, count.read_value)(None) == 3
+    assert "retracing" not in caplog.text

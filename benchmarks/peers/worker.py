@@ -128,22 +128,28 @@ def fit(path: str, horizon: int, units: int, batch: int, steps: int, seed: int) 
     return {"whole": whole, "step": step}
 
 
-def predict(path: str, horizon: int, units: int | None, batch: int) -> dict:
-    """Forecast a frame by a network that is hardly trained, the default without `units`; return the seconds, reading aside."""
+def predict(path: str, horizon: int, units: int | None, batch: int, level: list | None = None) -> dict:
+    """Forecast a frame by a network that is hardly trained, the default without `units`; return the seconds, reading aside.
+
+    With levels the network is the default with Student's t, whose intervals the forecast has.
+    """
     import pandas as pd
     from neuralforecast import NeuralForecast
+    from neuralforecast.losses.pytorch import DistributionLoss
 
     if path not in _fitted:
         _fitted[path] = {"frame": pd.read_csv(path, parse_dates=["ds"])}
     known = _fitted[path]
-    if (units, batch) not in known:
+    key = units, batch, bool(level)
+    if key not in known:
         few = known["frame"][known["frame"].unique_id.isin(known["frame"].unique_id.unique()[:50])]
         more = {"valid_batch_size": batch}
+        more |= {"loss": DistributionLoss("StudentT", level=level)} if level else {}
         model = interpretable(horizon, units, 256, 2, **more) if units else default(horizon, 2, **more)
-        known[units, batch] = NeuralForecast(models=[model], freq="MS")
-        known[units, batch].fit(few)
+        known[key] = NeuralForecast(models=[model], freq="MS")
+        known[key].fit(few)
     begin = clock()
-    table = known[units, batch].predict(known["frame"])
+    table = known[key].predict(known["frame"])
     return {**since(begin), "rows": len(table)}
 
 
