@@ -33,7 +33,7 @@ FREQUENCIES = {"yearly": "YS", "quarterly": "QS", "monthly": "MS", "other": 1}
 HEADS = {"tourism": nb.heads.StudentT("mape")}
 NAIVE = {"seasonal_naive": seasonal_naive, "naive2": naive2}
 PAPER = {"yearly": (20, 30), "quarterly": (10, 500), "monthly": (20, 300)}  # horizons to draw from, steps
-PRESETS = ("default", "fast", "best", "paper")
+PRESETS = ("default", "fast", "best", "default-bfloat16", "fast-bfloat16", "best-bfloat16", "paper")
 PEERS = ("nbeats", "nhits", "darts", "ets", "dot")
 KEY = ("group", "seed")
 
@@ -99,10 +99,10 @@ def peer(train: pd.DataFrame, at: pd.DataFrame, name: str, season: int, options)
 
 def settings(model: str, dataset: str, group: str, horizon: int) -> dict:
     """Return the arguments of a forecaster: none for the defaults, a preset and the measure of the panel, or the paper's."""
-    if model == "default":
-        return {}
     if model != "paper":
-        return {"preset": model, "head": HEADS.get(dataset)}
+        name, _, precision = model.partition("-")
+        chosen = {"training": nb.Training(precision=precision)} if precision else {}
+        return chosen if name == "default" else chosen | {"preset": name, "head": HEADS.get(dataset)}
     recent, steps = PAPER[group]
     return {
         "stacks": [

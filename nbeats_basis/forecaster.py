@@ -48,7 +48,7 @@ class Forecaster(Fitted):
             times, or what the preset says. Defaults to None.
         members: networks of each kind but `Smoothing` in the ensemble, or "auto", 4 and up to 12 where training is short, or what the
             preset says. Defaults to "auto".
-        training: a `Training`; None for its defaults. Defaults to None.
+        training: a `Training`; None for its defaults. A preset trains for longer, unless `steps` are given. Defaults to None.
         scaling: "std", "level", "ratio", "panel" or "none", see `NBeats`; None for "level" with a head that learns from percentages
             where the typical standard deviation is at least a tenth of the typical value, "std" elsewhere, or what the preset says.
             Defaults to None.

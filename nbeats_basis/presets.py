@@ -45,7 +45,7 @@ def plan(params: dict, panel: Panel) -> list[dict]:
     preset, members = params.pop("preset"), params["members"]
     if preset is not None:
         check_choice("preset", preset, PRESETS)
-    training = params["training"] or _training(preset, panel)
+    training = _training(preset, params["training"] or Training(), panel)
     head = params["head"] or _head(preset, panel)
     if params["stacks"] is None:
         kinds = _kinds(preset, panel, params["scaling"] is None)
@@ -103,9 +103,11 @@ def _lists(stacks) -> list:
     return list(stacks) if any(lists) else [stacks]
 
 
-def _training(preset: str | None, panel: Panel) -> Training:
-    usual = Training()
-    return Training(steps=_LONGER[preset] * _steps(usual, panel)) if preset else usual
+def _training(preset: str | None, training: Training, panel: Panel) -> Training:
+    """Return the training with a preset's steps where it does not say how many."""
+    if preset is None or training.steps is not None:
+        return training
+    return replace(training, steps=_LONGER[preset] * _steps(training, panel))
 
 
 def _steps(training: Training, panel: Panel) -> int:

@@ -1,5 +1,7 @@
 """Networks of several kinds as one forecast, presets, and each member's own best weights."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pandas as pd
@@ -183,6 +185,16 @@ def test_a_preset_trains_longer_for_errors_relative_to_the_change(preset, longer
         assert each["head"] == nb.heads.StudentT("change" if preset else "height")
     for each in networks[kinds:]:
         assert each["training"].steps == 100 and each["members"] == 2 and 2 * each["share"] == kinds * members
+
+
+def test_a_preset_says_how_long_to_train_where_the_training_does_not():
+    panel = Panel.from_frame(panel_frame(), Columns(), 1)
+    usual = plan(nb.Forecaster(6, preset="fast").get_params(), panel)[0]["training"]
+    training = nb.Training(precision="bfloat16", learning_rate=0.01)
+    asked = plan(nb.Forecaster(6, preset="fast", training=training).get_params(), panel)[0]["training"]
+    assert asked == replace(training, steps=usual.steps)
+    few = plan(nb.Forecaster(6, preset="fast", training=FEW).get_params(), panel)[0]["training"]
+    assert few == FEW
 
 
 def test_the_default_has_smoothing_of_half_the_weight_beside_its_network():
