@@ -12,6 +12,7 @@ from nbeats_basis.student import student
 
 POINT_LOSSES = ("mae", "mse", "smape", "mape", "mase", "change", "height")
 LOCATIONS = ("likelihood", "mae", "mse", "smape", "mape", "change", "height")
+_SURE = 9  # steps towards a quantile after which every second one halves its bracket
 _LEAST = 1e-300  # scale of a distribution
 _FURTHEST = 1e150  # distance in scales, beyond which all densities are 0
 
@@ -205,21 +206,25 @@ class Distribution(Head):
             below, *slopes = map(mean, law(guess - location))
             return below - levels, *slopes
 
-        def refine(guess, low, high, above, slope, curve):
+        def refine(number, guess, low, high, above, slope, curve):
             low, high = tf.where(above < 0, guess, low), tf.where(above > 0, guess, high)
             newton = tf.math.divide_no_nan(above, slope)
-            bend = tf.clip_by_value(tf.math.divide_no_nan(newton * curve, 2 * slope), -1, 0.5)
+            bend = tf.math.divide_no_nan(newton * curve, 2 * slope)  # not finite at tiny scales
+            bend = tf.where(tf.math.is_finite(bend), tf.clip_by_value(bend, -1, 0.5), 0)
             better = guess - newton / (1 - bend)
-            better = tf.where((better > low) & (better < high), better, (low + high) / 2)
+            steps = (number <= _SURE) | (number % 2 == 0)  # beside a narrow member all steps are short
+            better = tf.where((better > low) & (better < high) & steps, better, (low + high) / 2)
             guess = tf.where(tf.abs(above) > tolerance, better, guess)  # one that is found stays
-            return guess, low, high, *excess(guess)
+            return number + 1, guess, low, high, *excess(guess)
 
         guess, low, high = mean(guess), tf.reduce_min(low, axis=0), tf.reduce_max(high, axis=0)
-        guess, *_ = tf.while_loop(
-            lambda _, low, high, above, *slopes: tf.reduce_any((tf.abs(above) > tolerance) & (low < high)),
+        _, guess, *_ = tf.while_loop(
+            lambda _, guess, low, high, above, *slopes: tf.reduce_any(
+                (tf.abs(above) > tolerance) & (low < high)
+            ),
             refine,
-            (guess, low, high, *excess(guess)),
-            maximum_iterations=60,
+            (0, guess, low, high, *excess(guess)),
+            maximum_iterations=100,
         )
         return guess
 

@@ -98,6 +98,17 @@ def test_members_without_spread_are_steps_of_the_mixture(head, rng):
     np.testing.assert_allclose(quantiles, [[-1, 1]] * 4, atol=1e-6)
 
 
+def test_quantiles_beside_narrow_members_are_found():
+    """Members of widths from 1e-4 to 100: beside a narrow one steps are short, and stay inside their bracket."""
+    rng, levels, shares = np.random.default_rng(0), np.array([0.01, 0.3, 0.5, 0.9]), np.full(6, 1 / 6)
+    params, scale = rng.normal(size=(6, 4000, 1, 3)) * [1, 3, 4], rng.uniform(0.1, 10, (6, 4000, 1))
+    quantiles = nb.heads.StudentT().quantile(*(tf.constant(x) for x in (params, scale, levels, shares)))
+    width, freedom = (softplus(params[..., 1]) + 1e-3) * scale, 2 + softplus(params[..., 2] + 2) + 1e-3
+    units = (quantiles - params[..., :1]) / width[..., None]
+    reached = stats.t.cdf(units, freedom[..., None]).mean(axis=0)
+    np.testing.assert_allclose(reached, np.broadcast_to(levels, reached.shape), rtol=1e-6)
+
+
 def test_quantiles_of_many_are_found_in_few_steps(rng, monkeypatch):
     head, count = nb.heads.StudentT(), []
     params = rng.normal(size=(3, 300, 6, 3)) * [0.3, 1, 1]
