@@ -301,10 +301,10 @@ def predict(peer: Peer, options) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "frame.csv")
         frame.to_csv(path, index=False)
-        networks = ("1 network", 256, None), ("its default", None, None), ("its default", None, LEVEL)
-        for (name, units, level), batch in itertools.product(networks, options.batches):
-            if level is not None and batch != BATCH:  # it takes some 20 s whatever the batch
-                continue
+        asked = list(itertools.product(("1 network", "its default"), (None,), options.batches))
+        asked.append(("its default", LEVEL, BATCH))  # some 20 s whatever the batch
+        for name, level, batch in asked:
+            units = 256 if name == "1 network" else None
             called = f"neuralforecast, {name}{WITH_LEVEL * (level is not None)}, batch {batch}"
             arguments = {"path": path, "horizon": HORIZON, "units": units, "batch": batch, "level": level}
             calls[called] = partial(peer, "predict", **arguments)

@@ -98,6 +98,25 @@ def test_members_without_spread_are_steps_of_the_mixture(head, rng):
     np.testing.assert_allclose(quantiles, [[-1, 1]] * 4, atol=1e-6)
 
 
+def test_a_head_needs_only_its_distribution(rng):
+    class Laplace(nb.heads.Distribution):
+        num_params = 2
+
+        def distribution(self, params, scale=1.0):
+            import tensorflow_probability as tfp
+
+            return tfp.distributions.Laplace(params[..., 0], self._spread(params) * scale)
+
+    levels, shares = np.array([0.001, 0.1, 0.5, 0.9, 0.999]), np.array([0.1, 0.4, 0.2, 0.3])
+    params, scale = rng.normal(size=(4, 50, 2, 2)) * [1, 3], rng.uniform(0.1, 10, (4, 50, 2))
+    quantiles = Laplace().quantile(*(tf.constant(x) for x in (params, scale, levels, shares)))
+    width = (softplus(params[..., 1]) + 1e-3) * scale
+    reached = stats.laplace.cdf((quantiles - params[..., :1]) / width[..., None])
+    np.testing.assert_allclose(
+        np.tensordot(shares, reached, 1), np.broadcast_to(levels, (50, 2, 5)), rtol=1e-6
+    )
+
+
 def test_quantiles_beside_narrow_members_are_found():
     """Members of widths from 1e-4 to 100: beside a narrow one steps are short, and stay inside their bracket."""
     rng, levels, shares = np.random.default_rng(0), np.array([0.01, 0.3, 0.5, 0.9]), np.full(6, 1 / 6)
