@@ -33,19 +33,14 @@ def smooth(values, observed, times, half_lives, log_prior, share) -> tuple:
 
     Source: Wright 1986 (irregular times); Assimakopoulos & Nikolopoulos 2000, Hyndman & Billah 2003 (a share of a regression's drift).
     """
-    number, slope = _regression(values, observed, times)
-    usable = observed * tf.cast(_before(number) >= _FIRST, values.dtype)
-    level, middle, squares, product, moves = _one_step(
-        values, observed, times, _before(slope) * usable, usable, half_lives
-    )
-    counted = tf.reduce_sum(usable, axis=-1)[..., None]
+    slope, counted, level, middle, squares, product, moves = _one_step(values, observed, times, half_lives)
     least = tf.maximum(squares - tf.math.divide_no_nan(product**2, moves), 0)
     prior = PRECISION * least / tf.maximum(counted, 1)
     shares = tf.math.divide_no_nan(product + prior * share[:, None], moves + prior)
     shares = tf.clip_by_value(shares, 0, 1)
     squares = tf.maximum(squares - 2 * shares * product + shares**2 * moves, 0) + _TINY
     weights = tf.nn.softmax(log_prior[:, None] - counted / 2 * tf.math.log(squares), axis=-1)
-    drift = shares * slope[..., -1:]
+    drift = shares * slope
     at = level - drift * middle
     mean = lambda each: tf.reduce_sum(weights * each, axis=-1)  # noqa: E731
     return mean(at), mean(drift), tf.sqrt(mean(squares) / tf.maximum(counted[..., 0], 1))
@@ -98,48 +93,53 @@ def _first(observed, times):
     return tf.reduce_min(tf.where(observed > 0, times, times.dtype.max), axis=-1, keepdims=True)
 
 
-def _before(each):
-    """Return what there was before each time, 0 before the first, `(M, B, L)`."""
-    return tf.pad(each[..., :-1], [(0, 0), (0, 0), (1, 0)])
-
-
-def _one_step(values, observed, times, slope, usable, half_lives) -> tuple:
-    """Return what each rate makes of a window, time by time: levels, mean times, and sums over one-step errors, `(M, B, K)` each.
+def _one_step(values, observed, times, half_lives) -> tuple:
+    """Return what each rate makes of a window, time by time: levels, mean times, and sums over one-step errors.
 
     Args:
         values: `(M, B, L)`.
         observed: `(M, B, L)`, 1 where observed, 0 elsewhere.
         times: `(M or 1, B or 1, L)`, ascending.
-        slope: `(M, B, L)`, of the regression on what came before, 0 where errors do not count.
-        usable: `(M, B, L)`, 1 where errors count, 0 elsewhere.
         half_lives: tau, `(K,)`.
 
     Returns:
-        the last level l and middle m, and the sums of e^2, of e B (t - m) and of (B (t - m))^2.
+        the slope B of the regression on all observations and the number of errors that count, `(M, B, 1)` each; then the last
+        level l and middle m, and the sums of e^2, of e B (t - m) and of (B (t - m))^2, `(M, B, K)` each.
     """
-    rows = [tf.transpose(each, (2, 0, 1)) for each in (values, observed, times, slope, usable)]
+    ages = tf.where(observed > 0, times - _first(observed, times), 0.0)
+    terms = tf.transpose(tf.stack([observed, ages, ages**2, values, ages * values]), (3, 0, 1, 2))
+    rows = [tf.transpose(each, (2, 0, 1)) for each in (values, observed, times)]
     rates = tf.constant(np.log(2) / np.asarray(half_lives)[:, None, None], values.dtype)
     gaps = tf.concat([tf.zeros_like(rows[2][:1]), rows[2][1:] - rows[2][:-1]], axis=0)
     decays = tf.exp(-tf.minimum(gaps[:, None] * rates, _GAP * np.log(2)))  # (L, K, M or 1, B or 1)
-    start = tf.zeros_like(rates * rows[0][0])  # (K, M, B)
+    none = tf.zeros_like(rows[0][0])  # (M, B)
+    start = tf.zeros_like(rates * none)  # (K, M, B)
 
-    def step(i, weight, level, middle, squares, product, moves):
-        value, seen, time, drift, counts = (row[i] for row in rows)
+    def step(i, before, counted, weight, level, middle, squares, product, moves):
+        value, seen, time = (row[i] for row in rows)
+        slope, number = _slope(before)
+        counts = seen * tf.cast(number >= _FIRST, seen.dtype)
         weight = weight * decays[i] + seen
         gain = tf.math.divide_no_nan(seen, weight)
         error, move = value - level, time - middle
         level, middle = level + gain * error, middle + gain * move
-        error, move = counts * error, drift * move
+        error, move = counts * error, slope * counts * move
         sums = squares + error**2, product + error * move, moves + move**2
-        return i + 1, weight, level, middle, *sums
+        return i + 1, before + terms[i], counted + counts, weight, level, middle, *sums
 
-    found = tf.while_loop(lambda i, *_: i < tf.shape(rows[0])[0], step, [0, *[start] * 6])
-    return tuple(tf.transpose(each, (1, 2, 0)) for each in found[2:])
+    states = [tf.zeros_like(terms[0]), none, *[start] * 6]
+    _, regression, counted, _, *found = tf.while_loop(
+        lambda i, *_: i < tf.shape(terms)[0], step, [0, *states]
+    )
+    found = [tf.transpose(each, (1, 2, 0)) for each in found]
+    return _slope(regression)[0][..., None], counted[..., None], *found
 
 
-def _regression(values, observed, times) -> tuple:
-    """Return the number of observations until each, and the slope of the regression of their values on time, `(M, B, L)` each."""
-    ages = tf.where(observed > 0, times - _first(observed, times), 0.0)
-    each = [observed, ages, ages**2, values, ages * values]
-    number, t, tt, v, tv = tf.unstack(tf.cumsum(tf.stack(each), axis=-1))
-    return number, tf.math.divide_no_nan(number * tv - t * v, tf.maximum(number * tt - t**2, 0))
+def _slope(sums) -> tuple:
+    """Return the slope of the regression of values on time, and the number of observations, `(M, B)` each.
+
+    Args:
+        sums: of 1, t, t^2, v and t v over observations, `(5, M, B)`.
+    """
+    number, t, tt, v, tv = tf.unstack(sums)
+    return tf.math.divide_no_nan(number * tv - t * v, tf.maximum(number * tt - t**2, 0)), number
