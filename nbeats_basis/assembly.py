@@ -32,6 +32,8 @@ def resolve(params: dict, panel: Panel) -> dict:
         ]
     else:
         several = isinstance(given, Sequence) and not isinstance(given, str)
+        if several and not given:
+            raise ValueError(f"`lookback` must name at least one length. Received: lookback={given!r}")
         lookbacks = [length("lookback", each, calendar) for each in (given if several else [given])]
     return params | {"horizon": horizon, "lookback": lookbacks}
 

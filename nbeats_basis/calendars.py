@@ -60,9 +60,10 @@ class Calendar:
             offset = _offset(freq)
             if isinstance(offset, Tick) and not isinstance(offset, Day):
                 self.unit = int(pd.Timedelta(offset).as_unit("ns").value)
+                self.dtype = _fine(stamps.dtype, self.unit)
             else:
                 self.unit = offset.n
-                self.index = pd.date_range(stamps.min(), stamps.max(), freq=offset.base)
+                self.index = _stamps(stamps.min(), offset.base, end=stamps.max())
         else:
             self.unit = int(freq)
 
@@ -77,10 +78,11 @@ class Calendar:
         if self.index is None:
             return self.encode(stamps)
         stamps = pd.DatetimeIndex(stamps)
+        stamps = stamps if self.index.tz is None else stamps.tz_convert(self.index.tz)
         if len(stamps) and stamps.max() >= self.index[-1]:
             base = _offset(self.freq).base
-            end = pd.date_range(max(stamps.max(), self.index[-1]), periods=3, freq=base)[-1]
-            self.index = pd.date_range(self.index[0], end, freq=base)
+            end = _stamps(max(stamps.max(), self.index[-1]), base, periods=3)[-1]
+            self.index = _stamps(self.index[0], base, end=end)
         below = np.clip(self.index.searchsorted(stamps, side="right") - 1, 0, len(self.index) - 2)
         low, high = self.index[below], self.index[below + 1]
         return below + np.asarray((stamps - low) / (high - low), "float64")
@@ -88,7 +90,12 @@ class Calendar:
     def encode(self, stamps: pd.Series) -> np.ndarray:
         """Return the stamps' numbers, int64, -1 for stamps off the calendar of days or longer."""
         if self.index is not None:
-            return self.index.get_indexer(pd.DatetimeIndex(stamps)).astype("int64")
+            stamps = pd.DatetimeIndex(stamps)
+            codes = self.index.get_indexer(stamps).astype("int64")
+            if self.index.tz is not None:  # a clock time that is there twice
+                off = codes < 0
+                codes[off] = self.index.tz_localize(None).get_indexer(stamps[off].tz_localize(None))
+            return codes
         if isinstance(self.freq, str):
             return pd.DatetimeIndex(stamps).as_unit("ns").asi8
         return stamps.to_numpy("int64")
@@ -98,7 +105,7 @@ class Calendar:
         if self.index is not None:
             if codes.size and codes.max() >= len(self.index):
                 base = _offset(self.freq).base
-                self.index = pd.date_range(self.index[0], periods=int(codes.max()) + 1, freq=base)
+                self.index = _stamps(self.index[0], base, periods=int(codes.max()) + 1)
             return pd.Series(self.index[codes]).astype(self.dtype)
         if isinstance(self.freq, str):
             stamps = pd.DatetimeIndex(codes.astype("datetime64[ns]"))
@@ -106,6 +113,31 @@ class Calendar:
             stamps = stamps.tz_localize("UTC").tz_convert(zone) if zone is not None else stamps
             return pd.Series(stamps).astype(self.dtype)
         return pd.Series(codes).astype(self.dtype)
+
+
+def _stamps(start: pd.Timestamp, base, **until) -> pd.DatetimeIndex:
+    """Return a calendar's stamps by local clocks: those that a clock skips are later, of those that are there twice it is the first.
+
+    Args:
+        start: first stamp, or one before it.
+        base: offset between neighbours.
+        **until: `end` or `periods`.
+    """
+    if start.tz is None:
+        return pd.date_range(start, freq=base, **until)
+    if "end" in until:
+        until["end"] = until["end"].tz_localize(None)
+    local = pd.date_range(start.tz_localize(None), freq=base, **until)
+    return local.tz_localize(start.tz, nonexistent="shift_forward", ambiguous=np.ones(len(local), bool))
+
+
+def _fine(dtype, length: int):
+    """Return a type of stamps as `dtype`, or of nanoseconds where `dtype` cannot tell steps of `length` nanoseconds apart."""
+    zoned = isinstance(dtype, pd.DatetimeTZDtype)
+    unit = dtype.unit if zoned else np.datetime_data(dtype)[0]
+    if length % pd.Timedelta(1, unit).as_unit("ns").value == 0:
+        return dtype
+    return pd.DatetimeTZDtype("ns", dtype.tz) if zoned else np.dtype("datetime64[ns]")
 
 
 class Clock:
@@ -172,9 +204,10 @@ def infer_freq(stamps: pd.Series, offsets: np.ndarray):
         ]
         return int(np.gcd.reduce(divisors)) or None
     found = [np.unique(gaps, return_counts=True) for _, gaps, _ in _gaps(_local, stamps, offsets)]
+    unit = pd.DatetimeIndex(stamps.iloc[:1]).unit
     lengths, places = np.unique(np.concatenate([each[0] for each in found]), return_inverse=True)
     usual = lengths[np.bincount(places, np.concatenate([each[1] for each in found])).argmax()]
-    for freq in _candidates(pd.Timedelta(int(usual), "ns"), stamps):
+    for freq in _candidates(pd.Timedelta(int(usual), unit).as_unit("ns"), stamps):
         if _fits(Calendar(freq, stamps), stamps, offsets):
             return freq
     return None
@@ -189,8 +222,8 @@ def _gaps(encode, stamps: pd.Series, offsets: np.ndarray):
 
 
 def _local(stamps: pd.Series) -> np.ndarray:
-    """Return the stamps on local clocks as nanoseconds."""
-    return pd.DatetimeIndex(stamps).tz_localize(None).as_unit("ns").asi8
+    """Return the stamps on local clocks in their own unit."""
+    return pd.DatetimeIndex(stamps).tz_localize(None).asi8
 
 
 def _fits(calendar: Calendar, stamps: pd.Series, offsets: np.ndarray) -> bool:
@@ -214,7 +247,7 @@ def _candidates(gap: pd.Timedelta, stamps: pd.Series) -> list[str]:
     days, first = gap / pd.Timedelta(days=1), stamps.iloc[0]
     month, day = first.strftime("%b").upper(), first.strftime("%a").upper()
     if days == 1:
-        business = len(stamps) > 5 and (stamps.dt.day_of_week < 5).all()
+        business = stamps.nunique() > 5 and (stamps.dt.day_of_week < 5).all()
         return ["B", "D"] if business else ["D"]
     if days == 7:
         return [f"W-{day}"]

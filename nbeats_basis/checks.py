@@ -1,6 +1,6 @@
 """Argument checks, and the errors and warnings of the package."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from numbers import Integral, Real
 
 
@@ -55,6 +55,20 @@ def check_between(name: str, value, low: float, high: float) -> float:
     return float(value)
 
 
+def check_type(name: str, value, kind: type | tuple, what: str):
+    """Return `value` if it is of a type; raise TypeError otherwise.
+
+    Args:
+        name: the argument's name.
+        value: what was received.
+        kind: the type, or several.
+        what: it is in words, such as "a `Training`".
+    """
+    if not isinstance(value, kind):
+        raise TypeError(f"`{name}` must be {what}. Received: {name}={value!r}")
+    return value
+
+
 def check_choice(name: str, value, choices: Iterable[str]) -> str:
     """Return `value` if it is one of `choices`; raise ValueError otherwise."""
     choices = list(choices)
@@ -81,7 +95,7 @@ def check_quantiles(level=None, quantiles=None) -> list[float]:
     for name, values, top in (("level", level, 100), ("quantiles", quantiles, 1)):
         if values is None:
             continue
-        if isinstance(values, str) or not isinstance(values, Iterable):
+        if isinstance(values, str) or not isinstance(values, Collection):
             raise TypeError(f"`{name}` must be a list of numbers. Received: {name}={values!r}")
         for value in values:
             if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < top:
@@ -90,7 +104,7 @@ def check_quantiles(level=None, quantiles=None) -> list[float]:
                 )
     if level is not None:
         return [p for lv in level for p in (0.5 - float(lv) / 200, 0.5 + float(lv) / 200)]
-    return [float(q) for q in quantiles or ()]
+    return [] if quantiles is None else [float(q) for q in quantiles]
 
 
 def quantile_columns(level=None, quantiles=None) -> list[tuple[str, int]]:
@@ -102,10 +116,19 @@ def quantile_columns(level=None, quantiles=None) -> list[tuple[str, int]]:
     """
     levels = check_quantiles(level, quantiles)
     if level is not None:
-        names = [f"{side}-{width:g}" for width in level for side in ("lo", "hi")]
+        names = [f"{side}-{width}" for width in _short(level, 100) for side in ("lo", "hi")]
     else:
-        names = [f"q{q:g}" for q in levels]
+        names = [f"q{q}" for q in _short(levels, 1)]
     return sorted(((name, i) for i, name in enumerate(names)), key=lambda pair: levels[pair[1]])
+
+
+def _short(values, top: float) -> list[str]:
+    """Return numbers between 0 and `top` as text, with six digits, or as many as tell them from each other and from `top`."""
+    for digits in range(6, 18):
+        names = [f"{float(value):.{digits}g}" for value in values]
+        if len(set(names)) == len(set(values)) and all(0 < float(name) < top for name in names):
+            break
+    return names
 
 
 def unused(name: str, taken: list[str]) -> str:

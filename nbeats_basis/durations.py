@@ -34,6 +34,8 @@ def duration(name: str, value: str | float, time_unit: str | None) -> float:
             f"`{name}` can be a duration only at irregular times of stamps; give a number. Received: {name}={value!r}"
         )
     try:
+        if "MS" in value:  # pandas reads milliseconds
+            raise ValueError
         length = pd.Timedelta(value) / one(time_unit)
     except ValueError:
         raise ValueError(

@@ -8,7 +8,7 @@ import pandas as pd
 from nbeats_basis import export as saved_model
 from nbeats_basis import plotting
 from nbeats_basis.atoms import to_frame
-from nbeats_basis.checks import NotFittedError, check_int, check_quantiles, quantile_columns
+from nbeats_basis.checks import DataError, NotFittedError, check_int, check_quantiles, quantile_columns
 from nbeats_basis.network import Network
 from nbeats_basis.panel import Panel
 from nbeats_basis.prediction import Predictor
@@ -44,7 +44,7 @@ class Fitted:
             df: new history, of series seen or never seen; None for that of `fit`. Defaults to None.
             level: percentages of central intervals in (0, 100), columns "-lo-80", "-hi-80". Defaults to None.
             quantiles: probabilities in (0, 1), columns "-q0.1"; instead of `level`. Defaults to None.
-            at: frame of series and times to forecast, any after the history, in any order. Defaults to None.
+            at: frame of series and times to forecast, from the last observation of the series on, in any order. Defaults to None.
             spacing: at irregular times, number or duration between the times forecast; None for the median time between
                 observations. Defaults to None.
 
@@ -54,17 +54,18 @@ class Fitted:
 
         Raises:
             NotFittedError: before `fit`.
-            DataError: a row of `at` is not after the history.
+            DataError: a row of `at` is before the last observation of its series, or a column of the series or times is named as one of
+                the answer.
             ValueError: a level or quantile out of range, or of a point head.
         """
         levels = check_quantiles(level, quantiles)
         panel = self._panel_of(df)
         frame, queries = self._asked(panel, at, spacing)
         forecast = self._predictor.forecast(panel, queries, levels)
-        frame[ALIAS] = forecast["mean"]
+        found = {ALIAS: forecast["mean"]}
         for name, i in quantile_columns(level, quantiles):
-            frame[f"{ALIAS}-{name}"] = forecast["quantiles"][:, i]
-        return frame
+            found[f"{ALIAS}-{name}"] = forecast["quantiles"][:, i]
+        return _beside(frame, found)
 
     def decompose(
         self,
@@ -208,10 +209,9 @@ class Fitted:
 
     def _with_components(self, frame: pd.DataFrame, answers: dict) -> pd.DataFrame:
         """Return the frame with the forecast and its components."""
-        frame[ALIAS] = answers["mean"]
-        for i, name in enumerate(["level", *self.model.component_names]):
-            frame[name] = answers["components"][:, i]
-        return frame
+        names = ["level", *self.model.component_names]
+        parts = {name: answers["components"][:, i] for i, name in enumerate(names)}
+        return _beside(frame, {ALIAS: answers["mean"]} | parts)
 
     def _panel_of(self, df: pd.DataFrame | None) -> Panel:
         self._check_fitted()
@@ -237,3 +237,13 @@ class Fitted:
     def _check_fitted(self) -> None:
         if not hasattr(self, "_model"):
             raise NotFittedError("This Forecaster is not fitted yet. Call `fit` first.")
+
+
+def _beside(frame: pd.DataFrame, found: dict) -> pd.DataFrame:
+    """Return the rows of a forecast with what was found for them."""
+    taken = [name for name in found if name in frame]
+    if taken:
+        raise DataError(
+            f"the answer has columns {list(found)}, and so cannot keep yours named {taken}. Rename them before `fit`."
+        )
+    return frame.assign(**found)

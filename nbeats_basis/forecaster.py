@@ -141,7 +141,7 @@ class Forecaster(Fitted):
         Args:
             df: one row for each series and time, in any order; NaN or an absent row means not observed.
             val_size: steps, or length of time, at the end of each series held out for validation, 0 for none. Defaults to 0.
-            callbacks: Keras callbacks, of each network but smoothing in turn, `model.networks()`: what they keep is the network's. They
+            callbacks: Keras callbacks, one or a list, of each network but smoothing in turn, `model.networks()`: what they keep is the network's. They
                 see `val_loss` if there is validation. Defaults to None.
             verbose: as Keras': "auto", 0, 1 or 2. Defaults to "auto".
             id_col: column of the series. Defaults to "unique_id".
@@ -154,8 +154,10 @@ class Forecaster(Fitted):
 
         Raises:
             DataError: the frame cannot be used; nothing has been trained.
+            TypeError: an argument is of another type.
             ValueError: an argument is out of range.
         """
+        callbacks = keras.tree.flatten(callbacks or [])
         check_freq(self.freq)
         one(self.time_unit)
         if check_choice("weights", weights, ("equal", "validation")) == "validation" and not val_size:

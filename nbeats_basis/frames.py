@@ -1,11 +1,16 @@
 """A long data frame, its columns checked: which rows make a series, in which order, and what is refused."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
 
 from nbeats_basis.checks import DataError
+
+LARGEST = 1e150  # value whose square is a number
 
 
 @dataclass(frozen=True)
@@ -39,23 +44,22 @@ class Frame:
         """Return a copy of the values, NaN where missing: float32 if the column is, and float64 otherwise.
 
         Raises:
-            DataError: a value is not a number, or infinite.
+            DataError: a value is not a real number, infinite, or above 1e150 in magnitude.
         """
         column, name = self.df[self.columns.target], self.columns.target
-        if pd.api.types.is_bool_dtype(column) or not pd.api.types.is_numeric_dtype(column):
-            numeric = pd.to_numeric(column, errors="coerce")
-            logical = column.map(lambda value: isinstance(value, bool)).to_numpy(bool)
-            bad = (numeric.isna() & column.notna()).to_numpy() | logical
+        numeric, bad = _numbers(column)
+        if bad.any():
             row = int(bad.argmax())
-            if bad.any() or isinstance(column.dtype, pd.CategoricalDtype):
-                raise DataError(
-                    f"`{name}` of series {self.ids.iloc[row]!r} is not a number at row {row} "
-                    f"({self.columns.time}={self.times.iloc[row]}): {column.iloc[row]!r}. Convert the column to numbers."
-                )
-            column = numeric
-        dtype = "float32" if column.dtype == "float32" else "float64"
-        values = column.to_numpy(dtype, copy=True, na_value=np.nan)
-        self.refuse(np.isinf(values), name, "is infinite", "Replace it by NaN to treat it as missing.")
+            raise DataError(
+                f"`{name}` of series {self.ids.iloc[row]!r} is not a number at row {row} "
+                f"({self.columns.time}={self.times.iloc[row]}): {column.iloc[row]!r}. Convert the column to numbers."
+            )
+        dtype = "float32" if numeric.dtype == "float32" else "float64"
+        values = numeric.to_numpy(dtype, copy=True, na_value=np.nan)
+        large = np.abs(values) > min(LARGEST, float(np.finfo(dtype).max))
+        if large.any():
+            self.refuse(np.isinf(values), name, "is infinite", "Replace it by NaN to treat it as missing.")
+            self.refuse(large, name, f"is above {LARGEST:g} in magnitude", "Give the column in another unit.")
         return values
 
     def layout(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -105,6 +109,25 @@ class Frame:
             f"(row {at}; {len(rows)} such rows in {self.ids.iloc[rows].nunique()} series). {remedy}"
         )
 
+    @contextmanager
+    def in_nanoseconds(self) -> Iterator[None]:
+        """Name the first stamp that does not count in nanoseconds, where what is done inside needs that.
+
+        Raises:
+            DataError: there is one.
+        """
+        try:
+            yield
+        except pd.errors.OutOfBoundsDatetime:
+            low, high = pd.Timestamp.min.ceil("s"), pd.Timestamp.max.floor("s")
+            days = pd.DatetimeIndex(self.times).tz_localize(None).as_unit("s")
+            beyond = (days < low.as_unit("s")) | (days > high.as_unit("s"))
+            what = f"lies outside {low.date()} to {high.date()}, where nanoseconds count,"
+            self.refuse(
+                np.asarray(beyond), self.columns.time, what, "Pass the `freq` of days or longer, or integers."
+            )
+            raise
+
     def _runs(self) -> np.ndarray:
         """Return the first row of each run of rows of one series."""
         if (
@@ -133,6 +156,21 @@ class Frame:
         return self.times.to_numpy() if numeric else pd.DatetimeIndex(self.times).asi8
 
 
+_NO_NUMBERS = (bool, date, timedelta, np.datetime64, np.timedelta64, pd.Period)
+
+
+def _numbers(column: pd.Series) -> tuple[pd.Series, np.ndarray]:
+    """Return a column as real numbers, and which of its rows are none, `(N,)`."""
+    dtype = column.dtype
+    if dtype.kind in "cmM" or isinstance(dtype, (pd.PeriodDtype, pd.CategoricalDtype)):
+        return column, np.ones(len(column), bool)
+    if pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype):
+        return column, np.zeros(len(column), bool)
+    numeric = pd.to_numeric(column, errors="coerce")
+    other = column.map(lambda value: isinstance(value, _NO_NUMBERS)).to_numpy(bool)
+    return numeric, (numeric.isna() & column.notna()).to_numpy() | other
+
+
 def _check_columns(df, columns: Columns) -> None:
     if not isinstance(df, pd.DataFrame):
         raise TypeError(f"`df` must be a pandas DataFrame. Received: df of type {type(df).__name__}")
@@ -142,6 +180,9 @@ def _check_columns(df, columns: Columns) -> None:
             f"`df` lacks the columns {missing}. Received: columns={list(df.columns)}; "
             "rename them, or name yours by `id_col`, `time_col` and `target_col`."
         )
+    twice = [c for c in (columns.id, columns.time, columns.target) if (df.columns == c).sum() > 1]
+    if twice:
+        raise DataError(f"`df` has more than one column of the names {twice}. Rename or drop all but one.")
     if not len(df):
         raise DataError("`df` is empty. Received: 0 rows; pass at least one series.")
 
@@ -176,13 +217,18 @@ def times_of(df: pd.DataFrame, columns: Columns, freq) -> pd.Series:
                 )
             return column
         if pd.api.types.is_integer_dtype(column):
-            return column
+            return _wide(column)  # forecasts may need larger numbers
         raise DataError(
             f"`{name}` holds real numbers, which have no regular steps. Received: dtype={column.dtype}, freq={freq!r}; "
             "pass freq=None for irregular times, or integers."
         )
     if pd.api.types.is_object_dtype(column) or pd.api.types.is_string_dtype(column):
-        parsed = pd.to_datetime(column, errors="coerce", format="ISO8601")
+        try:
+            parsed = pd.to_datetime(column, errors="coerce", format="ISO8601")
+        except ValueError as error:  # several time zones
+            raise DataError(
+                f"`{name}` cannot be read as stamps: {error}. Convert the column by `pandas.to_datetime`, with utc=True where clocks change."
+            ) from None
         bad = parsed.isna().to_numpy()
         if not bad.any():
             return parsed
@@ -194,3 +240,11 @@ def times_of(df: pd.DataFrame, columns: Columns, freq) -> pd.Series:
     raise DataError(
         f"`{name}` must hold stamps or numbers. Received: dtype={column.dtype}; convert it by `pandas.to_datetime`."
     )
+
+
+def _wide(column: pd.Series) -> pd.Series:
+    """Return a column of integers as one of 64 bits."""
+    dtype = getattr(column.dtype, "numpy_dtype", column.dtype)
+    if dtype.itemsize == 8:
+        return column
+    return column.astype("int64" if dtype is column.dtype else "Int64")

@@ -59,12 +59,13 @@ class Panel:
                 f"`{columns.target}` of series {ids[counts.argmin()]!r} has no observed value "
                 f"({(counts == 0).sum()} such series). Drop the series."
             )
-        if freq == "infer":
-            freq = _inferred(times, offsets, columns)
-        calendar = Clock(time_unit, times) if freq is None else Calendar(freq, times)
         after = np.concatenate([[0], np.cumsum(counts)])  # rows of each series among those observed
         first = offsets[:-1] if complete else np.flatnonzero(observed)[after[:-1]]
-        starts, steps, off = _number(times, offsets, first, calendar)
+        with frame.in_nanoseconds():
+            if freq == "infer":
+                freq = _inferred(times, offsets, columns)
+            calendar = Clock(time_unit, times) if freq is None else Calendar(freq, times)
+            starts, steps, off = _number(times, offsets, first, calendar)
         what = f"is off the calendar freq={freq!r}"
         remedy = "Correct it, pass its `freq`, or freq=None to take irregular times as they are."
         frame.refuse(off, columns.time, what, remedy, order)

@@ -63,7 +63,7 @@ def write_history(folder: Path, settings: dict, history: pd.DataFrame, columns: 
         "time_dtype": dtype,
         "ids": ids,
     }
-    (folder / "forecaster.json").write_text(json.dumps(settings, indent=1))
+    (folder / "forecaster.json").write_text(json.dumps(settings, indent=1, default=_plain))
     np.savez_compressed(folder / "history.npz", id=codes, ds=stamps, y=history[columns.target].to_numpy())
 
 
@@ -100,9 +100,16 @@ def read_history(folder: Path) -> tuple[dict, pd.DataFrame, Columns]:
     columns = Columns(**settings["columns"])
     with np.load(folder / "history.npz", allow_pickle=False) as arrays:
         stamps = _typed_stamps(arrays["ds"], settings["time_dtype"])
-        ids = pd.Series(settings["ids"]).iloc[arrays["id"]].to_numpy()
+        ids = pd.Categorical.from_codes(
+            arrays["id"], settings["ids"]
+        )  # in this order, whatever they were sorted by
         history = pd.DataFrame({columns.id: ids, columns.time: stamps, columns.target: arrays["y"]})
     return settings, history, columns
+
+
+def _plain(value):
+    """Return NumPy's numbers and sequences other than lists as what JSON knows."""
+    return value.item() if isinstance(value, np.generic) else list(value)
 
 
 def _plain_stamps(stamps: pd.Series) -> tuple[np.ndarray, str]:

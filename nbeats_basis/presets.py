@@ -1,15 +1,16 @@
 """Which networks a forecaster trains: one kind by default, several for a preset, and smoothing beside them on a calendar."""
 
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 
 from nbeats_basis.calendars import season_length
-from nbeats_basis.checks import check_choice, check_int
+from nbeats_basis.checks import check_choice, check_int, check_type
 from nbeats_basis.heads import Head, StudentT
 from nbeats_basis.panel import Panel
 from nbeats_basis.smoothing_stack import Smoothing
-from nbeats_basis.stacks import Generic, Seasonality, Trend
+from nbeats_basis.stacks import Generic, Seasonality, Stack, Trend
 from nbeats_basis.training import Training
 
 PRESETS = ("best", "fast")
@@ -39,14 +40,18 @@ def plan(params: dict, panel: Panel) -> list[dict]:
         member counts.
 
     Raises:
-        ValueError: an unknown preset, stacks beside lists of stacks, or members that are neither "auto" nor an integer of at least 1.
+        TypeError: an argument of another type.
+        ValueError: an unknown preset, stacks beside lists of stacks, members below 1 or a seed below 0.
     """
     params = dict(params)
     preset, members = params.pop("preset"), params["members"]
     if preset is not None:
         check_choice("preset", preset, PRESETS)
-    training = _training(preset, params["training"] or Training(), panel)
-    head = params["head"] or _head(preset, panel)
+    training = Training() if params["training"] is None else params["training"]
+    training = _training(preset, check_type("training", training, Training, "a `Training`"), panel)
+    head = _head(preset, panel) if params["head"] is None else params["head"]
+    check_type("head", head, Head, "a head such as `heads.StudentT()`")
+    seed = check_int("seed", params["seed"], minimum=0)
     if params["stacks"] is None:
         kinds = _kinds(preset, panel, params["scaling"] is None)
     else:
@@ -66,7 +71,7 @@ def plan(params: dict, panel: Panel) -> list[dict]:
         params
         | shared
         | kind
-        | {"name": f"network{number}" if len(kinds) > 1 else "", "seed": params["seed"] + number * members}
+        | {"name": f"network{number}" if len(kinds) > 1 else "", "seed": seed + number * members}
         for number, kind in enumerate(kinds)
     ]
     if params["stacks"] is None and panel.calendar.freq is not None:
@@ -95,12 +100,16 @@ def _smoothing(plans: list[dict], panel: Panel) -> dict:
 
 def _lists(stacks) -> list:
     """Return the stacks given as a list of kinds, each a list of stacks."""
+    check_type("stacks", stacks, (list, tuple), "a list of stacks, or of lists of stacks")
     lists = [isinstance(each, (list, tuple)) for each in stacks]
     if any(lists) and not all(lists):
         raise ValueError(
             f"`stacks` must be a list of stacks, or of lists of stacks. Received: stacks={stacks!r}"
         )
-    return list(stacks) if any(lists) else [stacks]
+    kinds = list(stacks) if any(lists) else [stacks]
+    for each in chain.from_iterable(kinds):
+        check_type("stacks", each, Stack, "a list of stacks, or of lists of stacks")
+    return kinds
 
 
 def _training(preset: str | None, training: Training, panel: Panel) -> Training:

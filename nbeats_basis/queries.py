@@ -101,7 +101,7 @@ class Queries:
                 f"{at[panel.columns.id].iloc[int(known.argmin())]!r}; their forecasts are those of a series "
                 "about which nothing is known, from the first time asked.",
                 DataWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
         if (times > horizon * (1 + 1e-9)).any():
             unit = "steps" if on_calendar else "units of time"
@@ -109,7 +109,7 @@ class Queries:
                 f"{int((times > horizon).sum())} times lie beyond the span that training covered, {horizon:g} {unit} after "
                 f"the last observation (the furthest {times.max():g}); forecasts there are extrapolated. Fit a longer horizon.",
                 DataWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
         windows = np.where(known, panel.offsets[series + 1] - 1, -1 - _numbers(at[panel.columns.id]))
         queries = cls._gather(windows, times)
@@ -196,6 +196,8 @@ class Queries:
 def _locate(panel: Panel, at: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Return the number of each row's series, -1 where unknown, and of its stamp in the panel's calendar."""
     columns = panel.columns
+    if not isinstance(at, pd.DataFrame):
+        raise TypeError(f"`at` must be a pandas DataFrame. Received: at of type {type(at).__name__}")
     missing = [c for c in (columns.id, columns.time) if c not in at.columns]
     if missing or not len(at):
         raise DataError(
@@ -204,11 +206,21 @@ def _locate(panel: Panel, at: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         )
     series = pd.Index(panel.ids).get_indexer(at[columns.id])
     stamps = times_of(at, columns, None).reset_index(drop=True)
-    if pd.api.types.is_numeric_dtype(stamps) != pd.api.types.is_numeric_dtype(panel.calendar.dtype):
+    kinds = [_kind(dtype) for dtype in (stamps.dtype, panel.calendar.dtype)]
+    if kinds[0] != kinds[1]:
         raise DataError(
-            f"`{columns.time}` of `at` must be of the kind of the history's. Received: dtype={stamps.dtype}"
+            f"`{columns.time}` of `at` holds {kinds[0]}, that of the history {kinds[1]}. Convert the column, stamps by "
+            f"`.dt.tz_localize`. Received: dtype={stamps.dtype}"
         )
     return series, panel.calendar.position(stamps)
+
+
+def _kind(dtype) -> str:
+    if pd.api.types.is_numeric_dtype(dtype):
+        return "numbers"
+    return (
+        "stamps with a time zone" if isinstance(dtype, pd.DatetimeTZDtype) else "stamps without a time zone"
+    )
 
 
 def _refuse(bad: np.ndarray, at: pd.DataFrame, panel: Panel, what: str, remedy: str) -> None:

@@ -24,12 +24,12 @@ def apply_if(fine, optimizer, gradients: list, variables: list) -> None:
         gradients: one a variable, the same on every replica.
         variables: of the network.
     """
-    context = tf.distribute.get_replica_context()
-    replicas = context.num_replicas_in_sync
-    if replicas == 1:
+    if not tf.distribute.has_strategy():
         tf.cond(fine, lambda: _apply(optimizer, gradients, variables), lambda: False)
         return
-    # replicas cannot meet inside a condition: apply in any case, then take back
+    context = tf.distribute.get_replica_context()
+    replicas = context.num_replicas_in_sync
+    # replicas, even a single one, cannot meet inside a condition: apply in any case, then take back
     kept = [v.value for v in {id(v): v for v in [*variables, *optimizer.variables]}.values()]
     before = [tf.identity(v) for v in kept]
     optimizer.apply([g / replicas for g in gradients], variables)  # the optimizer adds them up

@@ -273,7 +273,7 @@ def test_inferred_freq_is_said(panel, capsys):
     assert "freq inferred: 1" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e12])
+@pytest.mark.parametrize("scale", [1e-140, 1e-8, 1.0, 1e12, 1e148])
 def test_extreme_values_constants_and_integers(panel, scale):
     df = pd.concat(
         [
@@ -310,11 +310,89 @@ def test_short_series_are_forecast_and_named(panel):
         ({"freq": "fortnight"}, "freq='fortnight'"),
         ({"members": 0}, "members=0"),
         ({"scaling": "max"}, "scaling='max'"),
+        ({"lookback": []}, "at least one length"),
+        ({"seed": -1}, "seed=-1"),
+        ({"seed": None}, "seed=None"),
+        ({"training": {"steps": 2}}, "`training` must be a `Training`"),
+        ({"head": "mae"}, "`head` must be a head"),
+        ({"head": nb.heads.StudentT}, "`head` must be a head"),
+        ({"stacks": ["trend"]}, "`stacks` must be a list of stacks"),
+        ({"stacks": nb.Trend()}, "`stacks` must be a list of stacks"),
+        ({"training": nb.Training(steps=2, recent=1)}, "recent=1"),
+        ({"horizon": "3D", "freq": None, "lookback": "12MS"}, "lookback"),
     ],
 )
 def test_bad_arguments_are_refused_before_training(panel, arguments, message):
-    with pytest.raises(ValueError, match=message):
+    if "12MS" in arguments.values():
+        panel = panel.assign(ds=pd.Timestamp("2020") + pd.to_timedelta(panel.ds, unit="D"))
+    with pytest.raises((ValueError, TypeError), match=message):
         quick_forecaster(**arguments).fit(panel, verbose=0)
+
+
+def test_a_callback_need_not_be_in_a_list(panel):
+    stopping = keras.callbacks.EarlyStopping("loss", patience=0, min_delta=1e9)
+    forecaster = quick_forecaster(training=nb.Training(steps=20, epochs=10)).fit(
+        panel, callbacks=stopping, verbose=0
+    )
+    assert len(forecaster.history_["loss"]) == 2
+
+
+def test_close_levels_have_columns_of_their_own(fitted):
+    close = fitted.predict(level=[99.9999, 99.99999, 99.999999])
+    assert list(close.columns[3:6]) == [f"NBeatsBasis-lo-99.9999{more}" for more in ("99", "9", "")]
+    assert (np.diff(close.iloc[:, 3:], axis=1) >= 0).all()
+    assert list(fitted.predict(quantiles=[0.5, 1 - 1e-12]).columns[3:]) == [
+        "NBeatsBasis-q0.5",
+        "NBeatsBasis-q0.999999999999",
+    ]
+    tenths = fitted.predict(quantiles=np.arange(0.1, 0.35, 0.1))
+    assert list(tenths.columns[3:]) == ["NBeatsBasis-q0.1", "NBeatsBasis-q0.2", "NBeatsBasis-q0.3"]
+    with pytest.raises(TypeError, match="list of numbers"):
+        fitted.predict(level=(width for width in [80]))
+
+
+def test_columns_named_as_those_of_the_answer_are_refused(panel):
+    forecaster = quick_forecaster().fit(
+        panel.rename(columns={"unique_id": "level", "ds": "trend"}),
+        id_col="level",
+        time_col="trend",
+        verbose=0,
+    )
+    assert list(forecaster.predict().columns) == ["level", "trend", "NBeatsBasis"]
+    with pytest.raises(nb.DataError, match=r"\['level', 'trend'\]. Rename"):
+        forecaster.decompose()
+
+
+def test_times_asked_for_are_of_the_kind_of_the_history(panel):
+    hours = pd.date_range("2020-03-26", periods=60, freq="h", tz="Europe/Berlin")
+    forecaster = quick_forecaster().fit(panel.assign(ds=hours[panel.ds]), verbose=0)
+    expected = forecaster.predict()
+    at = expected[["unique_id", "ds"]]
+    abroad = forecaster.predict(at=at.assign(ds=at.ds.dt.tz_convert("Asia/Tokyo")))
+    np.testing.assert_allclose(abroad.NBeatsBasis, expected.NBeatsBasis, rtol=1e-5)
+    with pytest.raises(nb.DataError, match="without a time zone.*tz_localize"):
+        forecaster.predict(at=at.assign(ds=at.ds.dt.tz_localize(None)))
+    with pytest.raises(TypeError, match="`at` must be a pandas DataFrame"):
+        forecaster.predict(at=[at.ds[0]])
+    late = at.assign(ds=at.ds + pd.Timedelta(hours=20))
+    with pytest.warns(nb.DataWarning, match="beyond") as caught:
+        forecaster.predict(at=late)
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    "ids", [pd.Categorical(["S0", "S1"], ["S1", "S0"]), np.array([7, 3], "int16")], ids=["names", "numbers"]
+)
+def test_numpy_arguments_and_the_order_of_series_are_saved(panel, tmp_path, ids):
+    two = panel[panel.unique_id.isin(["S0", "S1"])]
+    df = two.assign(unique_id=ids[(two.unique_id == "S1").to_numpy("int64")])
+    training = nb.Training(steps=np.int64(2), epochs=1)
+    forecaster = quick_forecaster(
+        horizon=np.int64(6), lookback=range(8, 10), members=np.int64(2), seed=np.int64(1), training=training
+    ).fit(df, verbose=0)
+    forecaster.save(tmp_path / "model")
+    expected, same = forecaster.predict(), nb.Forecaster.load(tmp_path / "model").predict()
+    pd.testing.assert_frame_equal(same, expected, check_dtype=False)
 
 
 def test_bad_levels_are_refused(fitted, panel):

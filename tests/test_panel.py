@@ -62,6 +62,13 @@ def test_clock_changes_do_not_matter():
     )
 
 
+@pytest.mark.parametrize("freq", ["500ms", "1500ms", "s"])
+def test_steps_finer_than_the_resolution(freq):
+    df = frame("3s").assign(ds=lambda x: x.ds.dt.as_unit("s"))
+    future = panel_of(df, freq).future(np.arange(1, 4)).ds[:3]
+    assert list(future) == list(pd.date_range(df.ds.iloc[29], periods=4, freq=freq)[1:])
+
+
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 def test_any_resolution_of_stamps(unit):
     df = frame("h")
@@ -78,6 +85,12 @@ def test_integer_and_text_times():
     assert panel_of(df).future(np.array([1])).ds[0] == 150
     text = frame().astype({"ds": str})
     assert panel_of(text).future(np.array([1])).ds[0] == pd.Timestamp("2003-07-01")
+
+
+@pytest.mark.parametrize("kind", ["int8", "uint8", "int16", "Int16", "int32", "uint64"])
+def test_narrow_integer_times_go_on(kind):
+    df = frame(periods=120, ids=("a",)).assign(ds=np.arange(120)).astype({"ds": kind})
+    assert list(panel_of(df, 1).future(np.arange(1, 200)).ds) == list(range(120, 319))
 
 
 def test_order_nan_absence_and_index_do_not_matter():
@@ -149,6 +162,43 @@ def test_blocks_of_series_join(monkeypatch):
         np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
 
 
+@pytest.mark.parametrize(
+    ("start", "zone"),
+    [
+        ("2018-09-20 00:00", "America/Sao_Paulo"),  # no midnight on 4 November
+        ("2020-03-01 02:30", "Europe/Berlin"),  # none of these on 29 March
+        ("2020-10-01 02:30", "Europe/Berlin"),  # two on 25 October
+    ],
+)
+@pytest.mark.parametrize("second", [False, True])
+@pytest.mark.parametrize("known", [10, 70])
+def test_days_across_clock_changes(start, zone, second, known):
+    local = pd.date_range(start, periods=80, freq="D")
+    ds = local.tz_localize(zone, nonexistent="shift_forward", ambiguous=np.full(80, not second))
+    df = pd.DataFrame({"unique_id": "a", "ds": ds, "y": 1.0})
+    panel = panel_of(df.iloc[:known], "infer")
+    assert panel.calendar.freq == "D"
+    np.testing.assert_array_equal(panel.steps, np.arange(known))
+    first = local.tz_localize(zone, nonexistent="shift_forward", ambiguous=np.ones(80, bool))
+    assert list(panel.future(np.arange(1, 10)).ds) == list(first[known : known + 9])
+
+
+def test_days_of_two_series_leave_doubt_about_weekends():
+    days = pd.date_range("2024-01-01", periods=5)
+    parts = [pd.DataFrame({"unique_id": i, "ds": days, "y": 1.0}) for i in "abc"]
+    assert [panel_of(pd.concat(parts[:n])).calendar.freq for n in (1, 3)] == ["D", "D"]
+
+
+def test_centuries_count_in_days_and_longer():
+    years = np.arange("1500", "1560", dtype="datetime64[Y]").astype("datetime64[s]")
+    df = pd.DataFrame({"unique_id": "a", "ds": years, "y": 1.0})
+    panel = panel_of(df)
+    assert panel.calendar.freq.startswith("YS") and str(panel.future(np.ones(1)).ds[0])[:10] == "1560-01-01"
+    for freq in ("h", None):
+        with pytest.raises(nb.DataError, match="'a' lies outside 1677-09-21 to 2262-04-11.*row 0"):
+            panel_of(df, freq)
+
+
 def test_hours_before_1970_are_inferred():
     assert panel_of(frame("h", start="1960-01-01")).calendar.freq == "h"
 
@@ -196,6 +246,17 @@ def bad(column, row, value):
         ),
         (frame().assign(y=[np.nan] * 30 + [1.0] * 30), ["'a'", "no observed value"]),
         (frame().assign(ds=1.5), ["`ds`", "float64"]),
+        (frame().assign(y=frame().ds), ["`y`", "'a'", "not a number", "row 0"]),
+        (frame().assign(y=frame().ds.astype(object)), ["`y`", "'a'", "not a number", "row 0"]),
+        (frame().assign(y=frame().ds - frame().ds.min()), ["`y`", "'a'", "not a number", "row 0"]),
+        (frame().assign(y=frame().ds.dt.to_period("M")), ["`y`", "'a'", "not a number", "row 0"]),
+        (frame().assign(y=1j), ["`y`", "'a'", "not a number", "row 0"]),
+        (bad("y", 35, 2e150), ["`y`", "'b'", "1e+150", "row 35", "unit"]),
+        (pd.concat([frame(), frame()[["ds"]]], axis=1), ["more than one", "'ds'"]),
+        (
+            frame().assign(ds=["2020-01-01T00+01:00", "2020-07-01T00+02:00"] * 30),
+            ["`ds`", "zone", "utc=True"],
+        ),
     ],
 )
 def test_bad_frames_are_refused_by_name(df, parts):

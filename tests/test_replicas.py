@@ -3,7 +3,12 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import tensorflow as tf
+from conftest import quick_forecaster
+
+import nbeats_basis as nb
 
 SETUP = """
 import sys, warnings
@@ -107,6 +112,21 @@ settings |= {"horizon": 4.0, "lookback": 12.0, "freq": None, "stacks": small}
 irregular = nb.Forecaster(**settings).fit(days, verbose=0, strategy=strategy)
 assert np.isfinite(irregular.predict().iloc[:, 2].to_numpy()).all()
 """
+
+
+def test_a_single_replica_changes_nothing(panel):
+    forecasts = []
+    for strategy in (
+        None,
+        tf.distribute.MirroredStrategy(["CPU:0"]),
+        tf.distribute.OneDeviceStrategy("CPU:0"),
+    ):
+        forecaster = quick_forecaster(training=nb.Training(steps=4, epochs=2)).fit(
+            panel, verbose=0, val_size=6, strategy=strategy
+        )
+        forecasts.append(forecaster.predict().NBeatsBasis)
+    np.testing.assert_array_equal(forecasts[1], forecasts[0])
+    np.testing.assert_array_equal(forecasts[2], forecasts[0])
 
 
 @pytest.mark.parametrize(
