@@ -4,6 +4,8 @@ import datetime
 import json
 import os
 import platform
+import shutil
+import subprocess
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
@@ -19,14 +21,28 @@ def cpu() -> str:
     return platform.processor() or platform.machine()
 
 
+def _commit() -> str | None:
+    """Return the commit of this repository's tree, with a plus where it has been changed since; None outside git."""
+    if shutil.which("git") is None:
+        return None
+    told = subprocess.run(
+        ["git", "describe", "--always", "--dirty=+", "--exclude=*"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+    )
+    return told.stdout.strip() or None
+
+
 def about(versions: dict) -> dict:
-    """Return versions, machine, threads (of OMP_NUM_THREADS), load and date.
+    """Return versions, commit, machine, threads (of OMP_NUM_THREADS), load and date.
 
     Args:
         versions: of the packages measured, by name.
     """
     return {
         "versions": {**versions, "python": platform.python_version()},
+        "commit": _commit(),
         "cpu": cpu(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "threads": os.environ.get("OMP_NUM_THREADS", "all"),
