@@ -23,7 +23,7 @@ import pandas as pd
 import tensorflow as tf
 from metrics import measures, naive2, owa, seasonal_naive
 from peers.clock import clock, since
-from records import RESULTS, about, put, read
+from records import RESULTS, about, put, read, settle
 
 import nbeats_basis as nb
 
@@ -124,6 +124,7 @@ def run(dataset: str, group: str, model: str, options) -> dict:
     train, test, horizon = split(dataset, group, options.validate)
     season = SEASONS[group]
     at = test[["unique_id", "ds"]]
+    settle()
     before = about({})
     if model in NAIVE:
         begin = clock()

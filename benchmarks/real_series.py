@@ -8,7 +8,7 @@ theophylline: a drug's concentration in 12 subjects; given the other eleven and 
     12 are the test.
 
 python benchmarks/real_series.py --validate
-python benchmarks/real_series.py --peers .venv-peers/bin/python   # without it: no Prophet
+python benchmarks/real_series.py --peers benchmarks/peers/.venv/bin/python   # without it: no Prophet
 """
 
 import argparse

@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
@@ -32,6 +33,13 @@ def _commit() -> str | None:
         text=True,
     )
     return told.stdout.strip() or None
+
+
+def settle() -> None:
+    """Wait, three minutes at most, until the load average of what ran before is below the number of cores."""
+    begin = time.monotonic()
+    while os.getloadavg()[0] > (os.cpu_count() or 1) - 0.5 and time.monotonic() < begin + 180:
+        time.sleep(2)
 
 
 def about(versions: dict) -> dict:

@@ -274,7 +274,9 @@ def forecasters() -> dict:
             HORIZON, None, "MS", of_width(128), None, members=1, training=plan
         ),
         "its default network and smoothing": nb.Forecaster(HORIZON, freq="MS", members=1, training=plan),
-        "its defaults, 14 networks": nb.Forecaster(HORIZON, freq="MS", members=12, training=plan),
+        "its defaults of small panels, 14 networks": nb.Forecaster(
+            HORIZON, freq="MS", members=12, training=plan
+        ),
         **{
             f"{count} network{'s' * (count > 1)}": nb.Forecaster(
                 HORIZON, 4 * HORIZON, "MS", of_width(256), nb.heads.Point(), count, plan

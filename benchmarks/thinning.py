@@ -10,7 +10,7 @@ Ours are trained on the panel's own measure; four members; settings were chosen 
 part. `irregular` trains as long a horizon as 95 % of the series are asked for, the gap after their last row included.
 
 python benchmarks/thinning.py --validate
-python benchmarks/thinning.py --peers .venv-peers/bin/python
+python benchmarks/thinning.py --peers benchmarks/peers/.venv/bin/python
 """
 
 import argparse

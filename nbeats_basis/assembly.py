@@ -47,6 +47,11 @@ def make_network(plan: dict, panel: Panel, window: float) -> NBeats:
         window: padded length of the windows.
     """
     irregular = panel.calendar.freq is None
+    if not irregular and any(getattr(stack, "phase", None) == "calendar" for stack in plan["stacks"]):
+        raise ValueError(
+            "phase='calendar' counts real time: fit with freq=None, or let seasons count from the forecast origin by "
+            "phase='window'."
+        )
     net = NBeats(
         [stack.copy(panel.calendar.time_unit) for stack in plan["stacks"]],
         plan["horizon"],
@@ -64,17 +69,18 @@ def make_network(plan: dict, panel: Panel, window: float) -> NBeats:
     return net
 
 
-def make_windows(panel: Panel, net: NBeats, training: Training, val_size) -> Windows | IrregularWindows:
+def make_windows(panel: Panel, net: NBeats, training: Training, holdout: float) -> Windows | IrregularWindows:
     """Return the training windows; warn of series and observations that they leave out.
 
     Args:
         panel: the series.
         net: the network.
         training: the settings.
-        val_size: steps or length of time held out at the end of each series, 0 for none.
+        holdout: steps or length of time held out at the end of each series, 0 for none.
     """
-    holdout = val_size and length("val_size", val_size, panel.calendar)
-    arguments = (panel, net.window, net.horizon, training.batch_size, holdout, training.recent)
+    recent = training.recent
+    recent = None if recent is None else length("recent", recent, panel.calendar)
+    arguments = (panel, net.window, net.horizon, training.batch_size, holdout, recent)
     if panel.calendar.freq is not None:
         windows = Windows(*arguments)
     else:

@@ -5,7 +5,7 @@ import pandas as pd
 from pandas.tseries.frequencies import to_offset
 from pandas.tseries.offsets import Day, Tick
 
-from nbeats_basis.checks import check_int
+from nbeats_basis.checks import DataError, check_int
 from nbeats_basis.durations import duration, one
 
 _BLOCK = 2**18  # rows looked at together
@@ -62,8 +62,8 @@ class Calendar:
                 self.unit = int(pd.Timedelta(offset).as_unit("ns").value)
                 self.dtype = _fine(stamps.dtype, self.unit)
             else:
-                self.unit = offset.n
-                self.index = _stamps(stamps.min(), offset.base, end=stamps.max())
+                self.unit, self.start = offset.n, _start(stamps)
+                self.index = self._until(end=stamps.max())
         else:
             self.unit = int(freq)
 
@@ -74,15 +74,14 @@ class Calendar:
             stamps: stamps, which may lie after the frame's end.
         """
         if not isinstance(self.freq, str):
-            return stamps.to_numpy("float64")
+            return stamps.to_numpy("int64" if pd.api.types.is_integer_dtype(stamps) else "float64")
         if self.index is None:
             return self.encode(stamps)
         stamps = pd.DatetimeIndex(stamps)
         stamps = stamps if self.index.tz is None else stamps.tz_convert(self.index.tz)
         if len(stamps) and stamps.max() >= self.index[-1]:
-            base = _offset(self.freq).base
-            end = _stamps(max(stamps.max(), self.index[-1]), base, periods=3)[-1]
-            self.index = _stamps(self.index[0], base, end=end)
+            self.index = self._until(end=max(stamps.max(), self.index[-1]))
+            self.index = self._until(periods=len(self.index) + 2)
         below = np.clip(self.index.searchsorted(stamps, side="right") - 1, 0, len(self.index) - 2)
         low, high = self.index[below], self.index[below + 1]
         return below + np.asarray((stamps - low) / (high - low), "float64")
@@ -100,12 +99,29 @@ class Calendar:
             return pd.DatetimeIndex(stamps).as_unit("ns").asi8
         return stamps.to_numpy("int64")
 
+    def _until(self, **until) -> pd.DatetimeIndex:
+        """Return the calendar's stamps: by local clocks, one that a clock skips later, of one that is there twice the first.
+
+        Args:
+            **until: `end`, a stamp, or `periods`.
+        """
+        zone, base = getattr(self.dtype, "tz", None), _offset(self.freq).base
+        if zone is None:
+            return pd.date_range(self.start, freq=base, **until)
+        local = pd.date_range(self.start, freq=base, **{k: _clock(v) for k, v in until.items()})
+        index = local.tz_localize(zone, nonexistent="shift_forward", ambiguous=np.ones(len(local), bool))
+        late = index[:-1] >= index[1:]
+        if late.any():
+            raise DataError(
+                f"clocks of {zone} skip a day before {index[1:][late][0]}: count in UTC, or without a zone."
+            )
+        return index
+
     def decode(self, codes: np.ndarray):
         """Return the stamps of the numbers, in the frame's own type; numbers may lie after the frame's end."""
         if self.index is not None:
             if codes.size and codes.max() >= len(self.index):
-                base = _offset(self.freq).base
-                self.index = _stamps(self.index[0], base, periods=int(codes.max()) + 1)
+                self.index = self._until(periods=int(codes.max()) + 1)
             return pd.Series(self.index[codes]).astype(self.dtype)
         if isinstance(self.freq, str):
             stamps = pd.DatetimeIndex(codes.astype("datetime64[ns]"))
@@ -115,20 +131,16 @@ class Calendar:
         return pd.Series(codes).astype(self.dtype)
 
 
-def _stamps(start: pd.Timestamp, base, **until) -> pd.DatetimeIndex:
-    """Return a calendar's stamps by local clocks: those that a clock skips are later, of those that are there twice it is the first.
+def _clock(until):
+    return until.tz_localize(None) if isinstance(until, pd.Timestamp) else until
 
-    Args:
-        start: first stamp, or one before it.
-        base: offset between neighbours.
-        **until: `end` or `periods`.
-    """
-    if start.tz is None:
-        return pd.date_range(start, freq=base, **until)
-    if "end" in until:
-        until["end"] = until["end"].tz_localize(None)
-    local = pd.date_range(start.tz_localize(None), freq=base, **until)
-    return local.tz_localize(start.tz, nonexistent="shift_forward", ambiguous=np.ones(len(local), bool))
+
+def _start(stamps: pd.Series) -> pd.Timestamp:
+    """Return the first stamp of a calendar, on the local clock: at the usual time of day, which a clock change may have moved."""
+    if getattr(stamps.dtype, "tz", None) is None:
+        return stamps.min()
+    clock = stamps.dt.tz_localize(None)
+    return clock.min().normalize() + (clock - clock.dt.normalize()).mode()[0]
 
 
 def _fine(dtype, length: int):
@@ -207,7 +219,8 @@ def infer_freq(stamps: pd.Series, offsets: np.ndarray):
     unit = pd.DatetimeIndex(stamps.iloc[:1]).unit
     lengths, places = np.unique(np.concatenate([each[0] for each in found]), return_inverse=True)
     usual = lengths[np.bincount(places, np.concatenate([each[1] for each in found])).argmax()]
-    for freq in _candidates(pd.Timedelta(int(usual), unit).as_unit("ns"), stamps):
+    weekends = lengths[-1] >= 3 * usual
+    for freq in _candidates(pd.Timedelta(int(usual), unit).as_unit("ns"), stamps, weekends):
         if _fits(Calendar(freq, stamps), stamps, offsets):
             return freq
     return None
@@ -242,12 +255,18 @@ def _fits(calendar: Calendar, stamps: pd.Series, offsets: np.ndarray) -> bool:
     return single >= total / 2
 
 
-def _candidates(gap: pd.Timedelta, stamps: pd.Series) -> list[str]:
-    """Return the aliases that a usual gap suggests, the likeliest first."""
+def _candidates(gap: pd.Timedelta, stamps: pd.Series, weekends: bool) -> list[str]:
+    """Return the aliases that a usual gap suggests, the likeliest first.
+
+    Args:
+        gap: the usual one.
+        stamps: all stamps.
+        weekends: whether some gap leaves room for a weekend between days.
+    """
     days, first = gap / pd.Timedelta(days=1), stamps.iloc[0]
     month, day = first.strftime("%b").upper(), first.strftime("%a").upper()
     if days == 1:
-        business = stamps.nunique() > 5 and (stamps.dt.day_of_week < 5).all()
+        business = weekends and (stamps.dt.day_of_week < 5).all()
         return ["B", "D"] if business else ["D"]
     if days == 7:
         return [f"W-{day}"]

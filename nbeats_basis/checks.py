@@ -85,6 +85,7 @@ def check_quantiles(level=None, quantiles=None) -> list[float]:
         quantiles: probabilities in (0, 1), instead of `level`.
 
     Raises:
+        TypeError: no list.
         ValueError: both are given, or one is out of range.
     """
     if level is not None and quantiles is not None:
@@ -116,18 +117,29 @@ def quantile_columns(level=None, quantiles=None) -> list[tuple[str, int]]:
     """
     levels = check_quantiles(level, quantiles)
     if level is not None:
-        names = [f"{side}-{width}" for width in _short(level, 100) for side in ("lo", "hi")]
+        names = [f"{side}-{width}" for width in short_names(level, 100) for side in ("lo", "hi")]
     else:
-        names = [f"q{q}" for q in _short(levels, 1)]
+        names = [f"q{q}" for q in short_names(levels, 1)]
     return sorted(((name, i) for i, name in enumerate(names)), key=lambda pair: levels[pair[1]])
 
 
-def _short(values, top: float) -> list[str]:
-    """Return numbers between 0 and `top` as text, with six digits, or as many as tell them from each other and from `top`."""
-    for digits in range(6, 18):
-        names = [f"{float(value):.{digits}g}" for value in values]
-        if len(set(names)) == len(set(values)) and all(0 < float(name) < top for name in names):
-            break
+def short_names(values, top: float) -> list[str]:
+    """Return numbers between 0 and `top` as text of six digits, or as many as tell a number from the others and from 0 and `top`.
+
+    Args:
+        values: the numbers.
+        top: what they lie below.
+    """
+    names = []
+    for value in map(float, values):
+        others = [float(other) for other in values if other != value]
+        for digits in range(6, 17):
+            name = f"{value:.{digits}g}"
+            if 0 < float(name) < top and all(name != f"{other:.{digits}g}" for other in others):
+                break
+        else:
+            name = repr(value)
+        names.append(name)
     return names
 
 

@@ -51,8 +51,9 @@ class RegressionEncoder(keras.layers.Layer):
         self.lookback, self.spacing = check_positive("lookback", lookback), check_positive("spacing", spacing)
         intervals = min(max(1, int(np.ceil(lookback / spacing - 1e-6))), _KNOTS - 1)
         self.num_knots, self._bend = intervals + 1, _bend(intervals * self.spacing / self.lookback)
-        ages = np.arange(0, 1, self.spacing / self.lookback)[:, None]
-        self._full = np.log1p(np.exp(-ages * 4.0 ** np.arange(_RATES)).sum(axis=0)).astype("float32")
+        step = -self.spacing / self.lookback * 4.0 ** np.arange(_RATES)
+        whole = np.expm1(np.ceil(self.lookback / self.spacing) * step) / np.expm1(step)  # sum of e^(i step)
+        self._full = np.log1p(whole).astype("float32")
 
     def call(self, times, observed):
         """Return the regression's matrix and the spacing of the windows."""

@@ -9,8 +9,9 @@ def export(net: Network, path: str, quantiles: list[float]) -> None:
     """Write a TensorFlow SavedModel with one signature, "serving_default".
 
     Inputs, float64, of any batch size and any lengths:
-        values `(B, T)`: history in data units, NaN where not observed, columns in any order of time;
-        times `(B, T)`: their times, in whole steps of the calendar or in units of real time, from any origin (from
+        values `(B, T)`: history in data units, NaN where not observed, columns in any order of time; at irregular times all are read,
+            none is left out as by `Training(max_points=...)`;
+        times `(B, T)`: their times, NaN for none, in whole steps of the calendar or in units of real time, from any origin (from
             1970 or the numbers' own zero where a basis has calendar phase);
         query_times `(B, H)`: times to forecast, in the same numbering.
     Outputs, float64: `mean` `(B, H)`, `quantiles` `(B, H, Q)`, `components` `(B, H, 1 + C)`; and what their last axes
@@ -27,13 +28,14 @@ def export(net: Network, path: str, quantiles: list[float]) -> None:
     }
 
     def serve(values, times, query_times):
+        values, times = _placed(values, times)
         origin = latest(values, times)
         elapsed = times - origin[:, None]
-        inputs = {"query_times": query_times - origin[:, None], "origin": origin}
+        inputs = {"query_times": query_times - origin[:, None]}
         if net.encoder is None:
             inputs["values"] = place(values, elapsed, net.window)
         else:
-            inputs |= {"values": values, "times": elapsed}
+            inputs |= {"values": values, "times": elapsed, "origin": origin}
         return {
             **net.forecast(inputs, quantiles),
             "quantile_levels": tf.constant(quantiles, "float64"),
@@ -44,6 +46,13 @@ def export(net: Network, path: str, quantiles: list[float]) -> None:
     module.weights = [variable.value for variable in net.variables]
     module.serving_default = tf.function(serve, input_signature=list(spec.values()), autograph=False)
     tf.saved_model.save(module, path, {"serving_default": module.serving_default})
+
+
+def _placed(values, times):
+    """Return values and times, a time that is NaN being the first of its row, where nothing is observed."""
+    lost = tf.math.is_nan(times)
+    first = tf.reduce_min(tf.where(lost, times.dtype.max, times), axis=-1, keepdims=True)
+    return tf.where(lost, tf.constant(float("nan"), values.dtype), values), tf.where(lost, first, times)
 
 
 def latest(values, times):

@@ -8,7 +8,8 @@ import pandas as pd
 from nbeats_basis import export as saved_model
 from nbeats_basis import plotting
 from nbeats_basis.atoms import to_frame
-from nbeats_basis.checks import DataError, NotFittedError, check_int, check_quantiles, quantile_columns
+from nbeats_basis.checks import NotFittedError, check_int, check_quantiles, quantile_columns
+from nbeats_basis.frames import beside
 from nbeats_basis.network import Network
 from nbeats_basis.panel import Panel
 from nbeats_basis.prediction import Predictor
@@ -65,7 +66,7 @@ class Fitted:
         found = {ALIAS: forecast["mean"]}
         for name, i in quantile_columns(level, quantiles):
             found[f"{ALIAS}-{name}"] = forecast["quantiles"][:, i]
-        return _beside(frame, found)
+        return beside(frame, found)
 
     def decompose(
         self,
@@ -211,7 +212,7 @@ class Fitted:
         """Return the frame with the forecast and its components."""
         names = ["level", *self.model.component_names]
         parts = {name: answers["components"][:, i] for i, name in enumerate(names)}
-        return _beside(frame, {ALIAS: answers["mean"]} | parts)
+        return beside(frame, {ALIAS: answers["mean"]} | parts)
 
     def _panel_of(self, df: pd.DataFrame | None) -> Panel:
         self._check_fitted()
@@ -237,13 +238,3 @@ class Fitted:
     def _check_fitted(self) -> None:
         if not hasattr(self, "_model"):
             raise NotFittedError("This Forecaster is not fitted yet. Call `fit` first.")
-
-
-def _beside(frame: pd.DataFrame, found: dict) -> pd.DataFrame:
-    """Return the rows of a forecast with what was found for them."""
-    taken = [name for name in found if name in frame]
-    if taken:
-        raise DataError(
-            f"the answer has columns {list(found)}, and so cannot keep yours named {taken}. Rename them before `fit`."
-        )
-    return frame.assign(**found)

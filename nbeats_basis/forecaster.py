@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from nbeats_basis import persistence
 from nbeats_basis.assembly import make_network, make_windows, resolve
-from nbeats_basis.calendars import check_freq
-from nbeats_basis.checks import check_choice
+from nbeats_basis.calendars import check_freq, length
+from nbeats_basis.checks import check_choice, check_type
 from nbeats_basis.durations import one
 from nbeats_basis.ensemble import as_one
 from nbeats_basis.fitted import Fitted
@@ -158,6 +158,8 @@ class Forecaster(Fitted):
             ValueError: an argument is out of range.
         """
         callbacks = keras.tree.flatten(callbacks or [])
+        for each in callbacks:
+            check_type("callbacks", each, keras.callbacks.Callback, "Keras callbacks, one or a list")
         check_freq(self.freq)
         one(self.time_unit)
         if check_choice("weights", weights, ("equal", "validation")) == "validation" and not val_size:
@@ -167,12 +169,14 @@ class Forecaster(Fitted):
         panel = Panel.from_frame(df, Columns(id_col, time_col, target_col), self.freq, self.time_unit)
         if self.freq == "infer" and verbose:
             print(f"freq inferred: {panel.calendar.freq!r}")
-        plans = [resolve(each, panel) for each in plan(self.get_params(), panel)]
+        holdout = val_size and length("val_size", val_size, panel.calendar)
+        seen = panel.before(holdout)  # what is held out has no say in scales and steps
+        plans = [resolve(each, seen) for each in plan(self.get_params(), seen)]
         window = max(max(each["lookback"]) for each in plans)
         training, history = plans[0]["training"], {}
         with (strategy or tf.distribute.get_strategy()).scope():
-            nets = [make_network(each, panel, window) for each in plans]
-            windows = make_windows(panel, nets[0], training, val_size)  # the same for all
+            nets = [make_network(each, seen, window) for each in plans]
+            windows = make_windows(panel, nets[0], training, holdout)  # the same for all
             for number, (net, each) in enumerate(zip(nets, plans, strict=True)):
                 if verbose and len(nets) > 1:
                     print(

@@ -156,7 +156,17 @@ class Frame:
         return self.times.to_numpy() if numeric else pd.DatetimeIndex(self.times).asi8
 
 
-_NO_NUMBERS = (bool, date, timedelta, np.datetime64, np.timedelta64, pd.Period)
+_NO_NUMBERS = (
+    bool,
+    np.bool_,
+    complex,
+    np.complexfloating,
+    date,
+    timedelta,
+    np.datetime64,
+    np.timedelta64,
+    pd.Period,
+)
 
 
 def _numbers(column: pd.Series) -> tuple[pd.Series, np.ndarray]:
@@ -168,7 +178,7 @@ def _numbers(column: pd.Series) -> tuple[pd.Series, np.ndarray]:
         return column, np.zeros(len(column), bool)
     numeric = pd.to_numeric(column, errors="coerce")
     other = column.map(lambda value: isinstance(value, _NO_NUMBERS)).to_numpy(bool)
-    return numeric, (numeric.isna() & column.notna()).to_numpy() | other
+    return numeric, (numeric.isna().to_numpy() | other) & column.notna().to_numpy()
 
 
 def _check_columns(df, columns: Columns) -> None:
@@ -205,8 +215,16 @@ def times_of(df: pd.DataFrame, columns: Columns, freq) -> pd.Series:
         raise DataError(
             f"`{name}` of series {df[columns.id].iloc[row]!r} is missing at row {row}. Drop the row."
         )
+    if isinstance(freq, str) and freq != "infer" and pd.api.types.is_numeric_dtype(column):
+        raise DataError(
+            f"`{name}` holds numbers, but freq={freq!r} counts stamps. Pass freq=1, or convert the column."
+        )
     if pd.api.types.is_datetime64_any_dtype(column):
-        return column
+        if isinstance(freq, int):
+            raise DataError(
+                f"`{name}` holds stamps, but freq={freq!r} counts integers. Pass a `freq` such as 'MS'."
+            )
+        return pd.Series(pd.DatetimeIndex(column)) if isinstance(column.dtype, pd.ArrowDtype) else column
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
         if freq is None:
             infinite = np.isinf(column.to_numpy("float64"))
@@ -248,3 +266,21 @@ def _wide(column: pd.Series) -> pd.Series:
     if dtype.itemsize == 8:
         return column
     return column.astype("int64" if dtype is column.dtype else "Int64")
+
+
+def beside(frame: pd.DataFrame, found: dict) -> pd.DataFrame:
+    """Return the rows of a forecast with what was found for them.
+
+    Args:
+        frame: series and times.
+        found: columns by name.
+
+    Raises:
+        DataError: a name is one of the frame's.
+    """
+    taken = [name for name in found if name in frame]
+    if taken:
+        raise DataError(
+            f"the answer has columns {list(found)}, and so cannot keep yours named {taken}. Rename them before `fit`."
+        )
+    return frame.assign(**found)

@@ -270,7 +270,7 @@ class NBeats(Network):
             epochs: number of epochs. Defaults to 1.
             steps_per_epoch: steps of an epoch; needed with `Windows`. Defaults to None.
             validation_data: as `x`. Defaults to None.
-            callbacks: list of Keras callbacks. Defaults to None.
+            callbacks: Keras callbacks, one or a list. Defaults to None.
             **kwargs: further arguments of `keras.Model.fit`.
         """
         source = x if hasattr(x, "draw") else None
@@ -283,7 +283,7 @@ class NBeats(Network):
             self._validation_source, self.test_function = validation_data, None
             validation_data = validation_data.batches()
         self._failed.assign([-1, -1])
-        callbacks = [*(callbacks or ()), StopOnNonFinite()]
+        callbacks = [*keras.tree.flatten(callbacks or []), StopOnNonFinite()]
         if isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)  # a dataset brings its own order
         kwargs |= {"validation_data": validation_data, "callbacks": callbacks}

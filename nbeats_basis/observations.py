@@ -60,11 +60,12 @@ class Observations:
         """
         return np.searchsorted(self._axis, self._axis + min(horizon, self._reach), side="right") - 1
 
-    def history(self, origins):
+    def history(self, origins, starts=None):
         """Return the windows that end at rows `origins`: dict of `values`, `times` `(..., P)` and `origin` `(...)`.
 
         Args:
             origins: `(...)` int64, rows; below 0 for a window without observations.
+            starts: `(...)` float64, absolute time of the origin of such a window. Defaults to None, 0.
         """
         known = origins >= 0
         origins = tf.maximum(origins, 0)
@@ -75,7 +76,7 @@ class Observations:
         return {
             "values": self._observed(rows, inside),
             "times": tf.cast(tf.where(inside, tf.gather(self._times, rows) - at[..., None], 0), "float32"),
-            "origin": tf.where(known, self._start(origins) + at, 0),
+            "origin": tf.where(known, self._start(origins) + at, 0 if starts is None else starts),
         }
 
     def _start(self, rows):
@@ -154,7 +155,7 @@ class IrregularWindows:
             raise DataError(
                 "No series can be learned from: each needs an observation and another within the horizon after it"
                 + (f", before the last {holdout:g} units of time held out" if holdout else "")
-                + f". Received: horizon={horizon:g}, {panel.num_series} series."
+                + f". Received: horizon={horizon:g}, recent={recent}, {panel.num_series} series."
             )
         origins = rows[usable]
         used, starts = np.unique(series[usable], return_index=True)

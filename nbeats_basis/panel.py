@@ -1,6 +1,6 @@
 """A long data frame as flat arrays, checked once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -24,6 +24,7 @@ class Panel:
         starts: `(S,)`, number of the first observation's stamp in `calendar`.
         calendar: numbers to stamps, a `Calendar` or, for irregular times, a `Clock`.
         columns: names of the frame's columns.
+        stamps: `(N,)`, number of each observation's stamp in a `Clock`; None on a calendar, where `codes` follow from steps.
     """
 
     ids: np.ndarray
@@ -33,6 +34,7 @@ class Panel:
     starts: np.ndarray
     calendar: Calendar | Clock
     columns: Columns
+    stamps: np.ndarray | None = None
 
     @classmethod
     def from_frame(cls, df: pd.DataFrame, columns: Columns, freq, time_unit: str = "D") -> "Panel":
@@ -65,13 +67,14 @@ class Panel:
             if freq == "infer":
                 freq = _inferred(times, offsets, columns)
             calendar = Clock(time_unit, times) if freq is None else Calendar(freq, times)
-            starts, steps, off = _number(times, offsets, first, calendar)
+            starts, steps, stamps, off = _number(times, offsets, first, calendar)
         what = f"is off the calendar freq={freq!r}"
         remedy = "Correct it, pass its `freq`, or freq=None to take irregular times as they are."
         frame.refuse(off, columns.time, what, remedy, order)
         if not complete:
             values, steps = values[observed], steps[observed]
-        return cls(ids, values, steps, after, starts, calendar, columns)
+            stamps = None if stamps is None else stamps[observed]
+        return cls(ids, values, steps, after, starts, calendar, columns, stamps)
 
     def of_kind(self, df: pd.DataFrame, time_unit: str = "D") -> "Panel":
         """Return the panel of another frame on this one's calendar.
@@ -109,7 +112,9 @@ class Panel:
     @property
     def last_codes(self) -> np.ndarray:
         """Number of each series' last observation in the calendar, `(S,)`."""
-        return self.starts + _whole(self.last_steps * self.calendar.unit, self.starts)
+        if self.stamps is not None:
+            return self.stamps[self.offsets[1:] - 1]
+        return self.starts + self._lengths(self.last_steps)
 
     @cached_property
     def typical(self) -> tuple[float, float]:
@@ -122,6 +127,29 @@ class Panel:
             variance.append(np.add.reduceat((values - np.repeat(mean, count)) ** 2, starts) / count)
         spread = np.median(np.sqrt(np.concatenate(variance))) or self.values.std(dtype="float64")
         return float(np.median(self.values)), float(spread)
+
+    def before(self, holdout: float) -> "Panel":
+        """Return the panel without the last `holdout` steps or units of time of each series, and without those that have no more.
+
+        Args:
+            holdout: length; 0, or more than any series has, for all of it.
+        """
+        if not holdout:
+            return self
+        seen = self.steps <= (self.last_steps - holdout)[self.series]
+        counts = np.add.reduceat(seen, self.offsets[:-1], dtype="int64")
+        if seen.all() or not seen.any():
+            return self
+        some = counts > 0
+        return replace(
+            self,
+            ids=self.ids[some],
+            values=self.values[seen],
+            steps=self.steps[seen],
+            offsets=np.append(0, np.cumsum(counts[some])),
+            starts=self.starts[some],
+            stamps=None if self.stamps is None else self.stamps[seen],
+        )
 
     def spacing(self) -> float:
         """Return the median time between observations of a series, 1 on a calendar; the only one's age has no say."""
@@ -149,20 +177,25 @@ class Panel:
         tails[some[np.nonzero(inside)[0]], place[inside]] = self.values[before[inside]]
         return tails
 
+    def _lengths(self, steps: np.ndarray) -> np.ndarray:
+        """Return steps or units of time as differences of stamps' numbers, whole but for clocks of plain numbers."""
+        lengths = steps * self.calendar.unit
+        return lengths if self.starts.dtype.kind == "f" else np.rint(lengths).astype("int64")
+
     def future(self, times: np.ndarray) -> pd.DataFrame:
         """Return the rows to forecast: each series at `times` after its last observation.
 
         Args:
             times: `(H,)`, steps or units of time.
         """
-        codes = self.last_codes[:, None] + _whole(times * self.calendar.unit, self.starts)
+        codes = self.last_codes[:, None] + self._lengths(times)
         stamps = self.calendar.decode(codes.ravel())
         return pd.DataFrame({self.columns.id: np.repeat(self.ids, len(times)), self.columns.time: stamps})
 
     def to_frame(self, last: float | None = None) -> pd.DataFrame:
         """Return the observed rows, or those within the `last` steps or units of time of each series."""
         series = self.series
-        codes = self.starts[series] + _whole(self.steps * self.calendar.unit, self.starts)
+        codes = self.starts[series] + self._lengths(self.steps) if self.stamps is None else self.stamps
         frame = pd.DataFrame(
             {
                 self.columns.id: self.ids[series],
@@ -173,11 +206,6 @@ class Panel:
         if last is None:
             return frame
         return frame[self.steps > self.last_steps[series] - last].reset_index(drop=True)
-
-
-def _whole(numbers: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """Return the numbers rounded to integers if `like` holds integers."""
-    return np.rint(numbers).astype("int64") if like.dtype.kind == "i" else numbers
 
 
 def _inferred(times: pd.Series, offsets: np.ndarray, columns: Columns):
@@ -191,7 +219,7 @@ def _inferred(times: pd.Series, offsets: np.ndarray, columns: Columns):
 
 
 def _number(times: pd.Series, offsets: np.ndarray, first: np.ndarray, calendar: Calendar | Clock) -> tuple:
-    """Return the numbers of the series' first stamps `(S,)`, the steps since then `(N,)`, and which rows are off a calendar.
+    """Return the numbers of the series' first stamps `(S,)`, steps since then `(N,)`, of a clock all numbers, and rows off a calendar.
 
     Args:
         times: `(N,)`, in order.
@@ -200,18 +228,21 @@ def _number(times: pd.Series, offsets: np.ndarray, first: np.ndarray, calendar: 
         calendar: numbers the stamps.
     """
     steps, starts, off = np.empty(len(times), calendar.kind), [], np.zeros(len(times), bool)
+    stamps = calendar.encode(times) if calendar.freq is None else None
     for low, high in blocks(offsets):
         rows = slice(offsets[low], offsets[high])
-        codes = calendar.encode(times.iloc[rows])
+        codes = calendar.encode(times.iloc[rows]) if stamps is None else stamps[rows]
         starts.append(codes[first[low:high] - offsets[low]])
         elapsed = codes - np.repeat(starts[-1], np.diff(offsets[low : high + 1]))
+        if calendar.index is not None:  # two stamps of one day, where clocks change
+            again = np.diff(codes, prepend=-2) == 0
+            again[offsets[low:high] - offsets[low]] = False
+            off[rows] |= (codes < 0) | again
         if calendar.unit == 1:
             steps[rows] = elapsed
         elif calendar.freq is None:
             steps[rows] = elapsed / calendar.unit
         else:
             steps[rows] = elapsed // calendar.unit
-            off[rows] = steps[rows] * calendar.unit != elapsed
-        if calendar.index is not None:
-            off[rows] |= codes < 0
-    return np.concatenate(starts), steps, off
+            off[rows] |= steps[rows] * calendar.unit != elapsed
+    return np.concatenate(starts), steps, stamps, off

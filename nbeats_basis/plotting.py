@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from nbeats_basis.checks import short_names
 from nbeats_basis.panel import Columns
 
 
@@ -29,10 +30,11 @@ def plot_forecast(history: pd.DataFrame, forecast: pd.DataFrame, columns: Column
             label="observed",
         )
         ax[0].plot(future[columns.time], future[alias], color="C0", label="forecast")
-        for i, width in enumerate(sorted(level, reverse=True)):
-            low, high = (future[f"{alias}-{side}-{width:g}"] for side in ("lo", "hi"))
+        widths = sorted(level, reverse=True)
+        for i, width in enumerate(short_names(widths, 100)):
+            low, high = (future[f"{alias}-{side}-{width}"] for side in ("lo", "hi"))
             shade = ("C0", 0.2 + 0.3 * i / len(level))
-            ax[0].fill_between(future[columns.time], low, high, color=shade, lw=0, label=f"{width:g} %")
+            ax[0].fill_between(future[columns.time], low, high, color=shade, lw=0, label=f"{width} %")
         ax[0].set_title(str(name), loc="left")
     handles = next(iter(axes.values()))[0].get_legend_handles_labels()
     figure.legend(*handles, frameon=False, loc="outside upper left", ncols=2 + len(level))

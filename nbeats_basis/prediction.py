@@ -123,8 +123,8 @@ class Predictor:
         history = self._history(panel, queries)
 
         def batches():
-            for windows, times in queries.batches(size):
-                inputs = {**history(windows), "query_times": tf.constant(times, "float64")}
+            for windows, times, starts in queries.batches(size):
+                inputs = {**history(windows, starts), "query_times": tf.constant(times, "float64")}
                 out = self._compiled(name, function, inputs, args)(inputs, *args)
                 yield {key: value.numpy() for key, value in out.items()}
 
@@ -143,10 +143,10 @@ class Predictor:
         return self._functions[key]
 
     def _history(self, panel: Panel, queries: Queries):
-        """Return a function of windows' ends that gives the network's inputs."""
+        """Return a function of windows' ends, and empty windows' times, that gives the network's inputs."""
         if self.net.encoder is not None:
             observations = Observations(panel, self.net.window, self.max_points)
             asked = queries.windows[queries.windows >= 0]
             observations.warn_if_thinned(asked, self.max_points, stacklevel=5)
             return observations.history
-        return lambda windows: {"values": tf.constant(panel.tails(self.net.window, windows))}
+        return lambda windows, starts: {"values": tf.constant(panel.tails(self.net.window, windows))}

@@ -21,6 +21,7 @@ _FEWEST, _MOST, _AFFORDED = 4, 12, 1200  # members of the default network, and o
 _RELATIVE = 0.1  # typical spread over typical level above which changes are seen relative to the level
 _FEW = 100  # steps of a smoothing network, which has little to learn
 _SMOOTHED = (4, 6)  # lookbacks of the members of a smoothing network, in horizons
+_LAST_SEED = 2**30
 _UNITS, _FLAT = 128, {"units": 256, "num_layers": 2}
 
 
@@ -52,6 +53,8 @@ def plan(params: dict, panel: Panel) -> list[dict]:
     head = _head(preset, panel) if params["head"] is None else params["head"]
     check_type("head", head, Head, "a head such as `heads.StudentT()`")
     seed = check_int("seed", params["seed"], minimum=0)
+    if seed > _LAST_SEED:
+        raise ValueError(f"`seed` must be at most {_LAST_SEED}. Received: seed={seed}")
     if params["stacks"] is None:
         kinds = _kinds(preset, panel, params["scaling"] is None)
     else:

@@ -11,6 +11,7 @@ from nbeats_basis import persistence
 from nbeats_basis.calendars import check_freq, length
 from nbeats_basis.checks import DataError, NotFittedError, check_int, check_quantiles, quantile_columns
 from nbeats_basis.durations import one
+from nbeats_basis.frames import beside
 from nbeats_basis.panel import Columns, Panel
 from nbeats_basis.queries import Queries
 from nbeats_basis.sparse.continuous import ContinuousOMP
@@ -102,7 +103,7 @@ class PursuitForecaster:
             df: new history, fitted here as `fit` does; None for that of `fit`. Defaults to None.
             level: percentages of central intervals in (0, 100), columns "-lo-80", "-hi-80". Defaults to None.
             quantiles: probabilities in (0, 1), columns "-q0.1"; instead of `level`. Defaults to None.
-            at: frame of series and times to forecast, any after the history, in any order. Defaults to None.
+            at: frame of series and times to forecast, from the last observation of the series on, in any order. Defaults to None.
             spacing: at irregular times, number or duration between the times forecast; None for the median time between
                 observations fitted. Defaults to None.
 
@@ -111,7 +112,8 @@ class PursuitForecaster:
 
         Raises:
             NotFittedError: before `fit`.
-            DataError: a row of `at` is not after the history, or of no series of it.
+            DataError: a row of `at` is before the last observation of its series, or of no series of the history, or a column of the
+                series or times is named as one of the answer.
             ValueError: a level or quantile out of range.
         """
         self._check_fitted()
@@ -127,10 +129,10 @@ class PursuitForecaster:
             answer[:, 0] = pursuit.predict(since)
             answer[:, 1] = pursuit.deviation(since) if panel.offsets[s + 1] - panel.offsets[s] > 1 else np.nan
         mean, deviation = queries.collect([{"answers": answers}])["answers"].T
-        frame[ALIAS] = mean
+        found = {ALIAS: mean}
         for name, i in quantile_columns(level, quantiles):
-            frame[f"{ALIAS}-{name}"] = mean + deviation * NormalDist().inv_cdf(levels[i])
-        return frame
+            found[f"{ALIAS}-{name}"] = mean + deviation * NormalDist().inv_cdf(levels[i])
+        return beside(frame, found)
 
     def save(self, path: str) -> None:
         """Write a folder: `forecaster.json` with every frequency and decay, and the history.
@@ -188,7 +190,7 @@ class PursuitForecaster:
     def _asked(self, panel: Panel, at: pd.DataFrame | None, spacing) -> tuple[pd.DataFrame, Queries]:
         """Return the rows to answer and the queries that do; a series without history has no pursuit."""
         name = panel.columns.id
-        if at is not None and name in at.columns and not at[name].isin(panel.ids).all():
+        if isinstance(at, pd.DataFrame) and name in at.columns and not at[name].isin(panel.ids).all():
             row = int((~at[name].isin(panel.ids)).to_numpy().argmax())
             raise DataError(
                 f"`at`: series {at[name].iloc[row]!r} (row {row}) is no series of the history. Pass its history as `df`."

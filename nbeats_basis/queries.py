@@ -13,6 +13,7 @@ from nbeats_basis.frames import times_of
 from nbeats_basis.panel import Panel
 
 _LENGTH = 256  # most times asked of a window at once
+_MOST = 1_000_000  # times of a grid
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,13 @@ class Queries:
         windows: `(R,)` int64, the observation of the panel that each request's window ends at, -1 for an empty window.
         times: `(R, H)` float64, time after the window's end, 0 where padded; or `(H,)`, the same of every window.
         rows: `(R, H)` int64, rows of the frame, -1 where padded; None where the requests are the rows in order.
+        starts: `(R,)` float64, absolute time of t = 0 of the empty windows, 0 of others; None where there are none.
     """
 
     windows: np.ndarray
     times: np.ndarray
     rows: np.ndarray | None = None
+    starts: np.ndarray | None = None
 
     @classmethod
     def asked(cls, panel: Panel, horizon: float, at: pd.DataFrame | None, spacing, usual: float) -> tuple:
@@ -52,6 +55,11 @@ class Queries:
         if panel.calendar.freq is not None and spacing is not None:
             raise ValueError(f"`spacing` is for irregular times; use `at`. Received: spacing={spacing!r}")
         step = min(usual if spacing is None else length("spacing", spacing, panel.calendar), horizon)
+        if horizon / step > _MOST:
+            raise ValueError(
+                f"`spacing` would give {horizon / step:.3g} times a series. Received: spacing={spacing!r}, the time between "
+                f"observations being {usual:g} where it is None, horizon={horizon:g}; pass a longer `spacing`."
+            )
         times = step * np.arange(1, int(horizon / step * (1 + 1e-9)) + 1)
         return panel.future(times), cls.grid(panel, times)
 
@@ -83,11 +91,7 @@ class Queries:
         if on_calendar:
             _refuse(~known, at, panel, "is no series of the history", "Pass its history as `df`.")
         first = pd.Series(codes).groupby(at[panel.columns.id].to_numpy()).transform("min").to_numpy()
-        starts, last = (
-            np.where(known, panel.starts[series], first),
-            np.where(known, panel.last_steps[series], 0),
-        )
-        times = (codes - starts) / panel.calendar.unit - last
+        times = (codes - np.where(known, panel.last_codes[series], first)) / panel.calendar.unit
         _refuse(
             times < 0,
             at,
@@ -113,14 +117,15 @@ class Queries:
             )
         windows = np.where(known, panel.offsets[series + 1] - 1, -1 - _numbers(at[panel.columns.id]))
         queries = cls._gather(windows, times)
-        return cls(np.maximum(queries.windows, -1), queries.times, queries.rows)
+        starts = np.where(queries.windows < 0, first[queries.rows[:, 0]] / panel.calendar.unit, 0)
+        return cls(np.maximum(queries.windows, -1), queries.times, queries.rows, starts)
 
     @classmethod
     def within(cls, panel: Panel, at: pd.DataFrame, reach: float) -> tuple["Queries", "Queries", np.ndarray]:
         """Return the queries of stamps inside the history, each of two windows that see both sides of it where they can.
 
         The windows end at the observations before and after the stamp + `reach`; the share of the second rises from 0 to
-        1 between them, so that answers are continuous in time.
+        1 between them, within `reach` at most, so that answers are continuous in time.
 
         Args:
             panel: the series.
@@ -144,7 +149,10 @@ class Queries:
         first = np.searchsorted(axis, target, side="right") - 1
         first = np.maximum(first, np.searchsorted(axis, place))
         second = np.minimum(first + 1, panel.offsets[series + 1] - 1)
-        share = np.clip((target - axis[first]) / np.maximum(axis[second] - axis[first], 1e-300), 0, 1)
+        ramp = np.minimum(
+            axis[second] - axis[first], reach
+        )  # over before the first window no longer holds the stamp
+        share = np.clip((target - axis[first]) / np.maximum(ramp, 1e-300), 0, 1)
         return *(cls._gather(w, times - panel.steps[w]) for w in (first, second)), share
 
     @classmethod
@@ -161,14 +169,15 @@ class Queries:
         return cls(np.repeat(asked, requests), np.where(rows >= 0, times[rows], 0.0), rows)
 
     def batches(self, size: int):
-        """Yield windows `(B,)` and times `(B, H)` or `(H,)`.
+        """Yield windows `(B,)`, times `(B, H)` or `(H,)`, and starts `(B,)` or None.
 
         Args:
             size: most windows in a batch.
         """
         for start in range(0, len(self.windows), size):
             part = slice(start, start + size)
-            yield self.windows[part], self.times if self.times.ndim == 1 else self.times[part]
+            times = self.times if self.times.ndim == 1 else self.times[part]
+            yield self.windows[part], times, None if self.starts is None else self.starts[part]
 
     def collect(self, batches: Iterable[dict]) -> dict:
         """Return the answers in the order of the frame's rows, `(N, ...)` float64 by name.
@@ -198,10 +207,10 @@ def _locate(panel: Panel, at: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     columns = panel.columns
     if not isinstance(at, pd.DataFrame):
         raise TypeError(f"`at` must be a pandas DataFrame. Received: at of type {type(at).__name__}")
-    missing = [c for c in (columns.id, columns.time) if c not in at.columns]
-    if missing or not len(at):
+    there = [(at.columns == c).sum() == 1 for c in (columns.id, columns.time)]
+    if not all(there) or not len(at):
         raise DataError(
-            f"`at` must have rows, and the columns {columns.id!r} and {columns.time!r}. "
+            f"`at` must have rows, and one column {columns.id!r} and one {columns.time!r}. "
             f"Received: {len(at)} rows, columns={list(at.columns)}"
         )
     series = pd.Index(panel.ids).get_indexer(at[columns.id])

@@ -329,6 +329,26 @@ def test_bad_arguments_are_refused_before_training(panel, arguments, message):
         quick_forecaster(**arguments).fit(panel, verbose=0)
 
 
+@pytest.mark.parametrize("freq", [1, None])
+def test_what_is_held_out_has_no_say_in_training(panel, freq):
+    other = panel.assign(y=panel.y.where(panel.ds < 40, 100 * panel.y))
+    lookback = [12, 18] if freq else [12.0, 18.0]
+    losses = [
+        quick_forecaster(freq=freq, scaling="panel", lookback=lookback)
+        .fit(each, val_size=25, verbose=0)
+        .history_["loss"]
+        for each in (panel, other)
+    ]
+    assert losses[0] == losses[1]
+
+
+def test_calendar_phase_and_real_lengths_are_refused_on_a_calendar(panel):
+    with pytest.raises(ValueError, match="freq=None"):
+        quick_forecaster(stacks=[nb.Seasonality([12], phase="calendar")]).fit(panel, verbose=0)
+    with pytest.raises(TypeError, match="`recent` must be an integer"):
+        quick_forecaster(training=nb.Training(steps=2, recent=24.0)).fit(panel, verbose=0)
+
+
 def test_a_callback_need_not_be_in_a_list(panel):
     stopping = keras.callbacks.EarlyStopping("loss", patience=0, min_delta=1e9)
     forecaster = quick_forecaster(training=nb.Training(steps=20, epochs=10)).fit(
@@ -346,9 +366,22 @@ def test_close_levels_have_columns_of_their_own(fitted):
         "NBeatsBasis-q0.999999999999",
     ]
     tenths = fitted.predict(quantiles=np.arange(0.1, 0.35, 0.1))
+    assert fitted.plot(level=[99.99999, 99.999999]) is not None
+    thirds = fitted.predict(quantiles=[0.1, 0.3, 0.1 + 0.2])
+    assert list(thirds.columns[3:]) == [
+        "NBeatsBasis-q0.1",
+        "NBeatsBasis-q0.3",
+        "NBeatsBasis-q0.30000000000000004",
+    ]
     assert list(tenths.columns[3:]) == ["NBeatsBasis-q0.1", "NBeatsBasis-q0.2", "NBeatsBasis-q0.3"]
     with pytest.raises(TypeError, match="list of numbers"):
         fitted.predict(level=(width for width in [80]))
+
+
+def test_what_is_no_callback_is_refused(panel):
+    for wrong in ("early", ["early"], keras.callbacks.EarlyStopping):
+        with pytest.raises(TypeError, match="`callbacks` must be Keras callbacks"):
+            quick_forecaster().fit(panel, callbacks=wrong, verbose=0)
 
 
 def test_columns_named_as_those_of_the_answer_are_refused(panel):

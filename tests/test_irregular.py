@@ -287,6 +287,16 @@ def test_smooths_are_continuous(fitted, numbers):
     )  # a jump would be as high in finer steps
 
 
+def test_smooths_are_continuous_across_long_gaps(fitted, numbers):
+    gap = numbers[(numbers.ds < 30) | (numbers.ds > 45)]
+    before = gap[gap.ds < 30].groupby("unique_id").ds.max()
+    after = gap[gap.ds > 45].groupby("unique_id").ds.min()
+    for edge, step in ((before, 1e-6), (after, -1e-6)):
+        asked = [pd.DataFrame({"unique_id": edge.index, "ds": edge.to_numpy() + s}) for s in (0, step)]
+        at, beside = (fitted.smooth(each, df=gap).NBeatsBasis for each in asked)
+        np.testing.assert_allclose(at, beside, atol=1e-3)
+
+
 def test_smoothing_reads_both_sides(fitted, numbers):
     at = pd.DataFrame({"unique_id": "S2", "ds": [30.0, 31.0]})
     plain = fitted.smooth(at)
@@ -312,6 +322,21 @@ def test_calendar_phase_knows_the_day(stamps):
         irregular(stacks=stacks).fit(stamps.assign(ds=(stamps.ds - START) / pd.Timedelta("1D")), verbose=0)
 
 
+def test_calendar_phase_of_a_series_without_observations(stamps):
+    week = [nb.Seasonality(["7D"], 2, phase="calendar", units=16)]
+    forecaster = irregular(stacks=week).fit(stamps, verbose=0)
+    mondays, times = (
+        pd.to_datetime(["2021-03-01", "2021-03-08", "2021-03-04"]),
+        pd.to_timedelta([0, 1, 2], unit="D"),
+    )
+    asked = [pd.DataFrame({"unique_id": f"new{i}", "ds": day + times}) for i, day in enumerate(mondays)]
+    with pytest.warns(nb.DataWarning, match="no observations"):
+        table = forecaster.predict(at=pd.concat(asked, ignore_index=True))
+    one, later, thursday = table.NBeatsBasis.to_numpy().reshape(3, 3)
+    np.testing.assert_allclose(one, later, rtol=1e-5)
+    assert np.abs(one - thursday).max() > 1e-4
+
+
 def test_save_load_export(fitted, numbers, tmp_path):
     fitted.save(tmp_path / "model")
     loaded = nb.Forecaster.load(tmp_path / "model")
@@ -331,6 +356,35 @@ def test_save_load_export(fitted, numbers, tmp_path):
     expected = fitted.predict(at=at, level=[80])
     np.testing.assert_allclose(out["mean"][0], expected.NBeatsBasis, atol=1e-5)
     np.testing.assert_allclose(out["quantiles"][0], expected.iloc[:, 3:], atol=1e-5)
+
+
+def test_a_served_model_takes_rows_padded_by_nan(fitted, numbers, tmp_path):
+    fitted.export(tmp_path / "served")
+    serve = tf.saved_model.load(tmp_path / "served").signatures["serving_default"]
+    one = numbers[numbers.unique_id == "S0"]
+    query, outs = tf.constant(ends(one).to_numpy()[:, None] + [[1.0, 2.0]]), []
+    for pad in (0, 3):
+        rows = [np.pad(one[c].to_numpy(), (0, pad), constant_values=np.nan)[None] for c in ("y", "ds")]
+        outs.append(serve(values=tf.constant(rows[0]), times=tf.constant(rows[1]), query_times=query)["mean"])
+    np.testing.assert_allclose(outs[1], outs[0], rtol=1e-6)
+
+
+def test_bursts_take_no_memory(rng):
+    times = (np.arange(60)[:, None] + 1e-8 * np.arange(10)).ravel()
+    df = pd.DataFrame({"unique_id": "a", "ds": times, "y": rng.normal(size=600)})
+    forecaster = irregular(training=nb.Training(steps=2, epochs=1)).fit(df, verbose=0)
+    with pytest.raises(ValueError, match="`spacing` would give 8e\\+08 times a series"):
+        forecaster.predict()
+    assert np.isfinite(forecaster.predict(spacing=1.0).NBeatsBasis).all()
+
+
+@pytest.mark.parametrize("stamped", [False, True])
+def test_a_loaded_forecaster_knows_its_last_observation(numbers, stamps, tmp_path, stamped):
+    df = (stamps if stamped else numbers).query("unique_id == 'S1'")
+    forecaster = irregular(training=nb.Training(steps=2, epochs=1)).fit(df, verbose=0)
+    forecaster.save(tmp_path / "model")
+    expected, again = (f.predict(at=df.tail(1)) for f in (forecaster, nb.Forecaster.load(tmp_path / "model")))
+    pd.testing.assert_frame_equal(again, expected)
 
 
 def test_a_member_equals_the_same_network_trained_alone(numbers):

@@ -7,6 +7,7 @@ import pytest
 import nbeats_basis as nb
 from nbeats_basis.calendars import Calendar, check_freq, infer_freq, season_length
 from nbeats_basis.panel import Columns, Panel
+from nbeats_basis.queries import Queries
 
 FREQS = ["MS", "ME", "QS", "QE-NOV", "YS", "YE", "W-WED", "D", "B", "h", "15min", "2D", "2MS", "s"]
 
@@ -183,10 +184,59 @@ def test_days_across_clock_changes(start, zone, second, known):
     assert list(panel.future(np.arange(1, 10)).ds) == list(first[known : known + 9])
 
 
+@pytest.mark.parametrize(
+    ("start", "freq", "zone"),
+    [
+        ("2018-11-04", "D", "America/Sao_Paulo"),
+        ("2016-08-14", "W-SUN", "America/Santiago"),
+        ("2017-10-01", "MS", "America/Asuncion"),
+    ],
+)
+@pytest.mark.parametrize("since", [0, 1])
+def test_a_calendar_may_begin_where_clocks_change(start, freq, zone, since):
+    local = pd.date_range(start, periods=30, freq=freq)
+    ds = local.tz_localize(zone, nonexistent="shift_forward")
+    assert ds[0].hour == 1 and ds[1].hour == 0
+    panel = panel_of(pd.DataFrame({"unique_id": "a", "ds": ds[since:20], "y": 1.0}), freq)
+    np.testing.assert_array_equal(panel.steps, np.arange(20 - since))
+    assert list(panel.future(np.arange(1, 11)).ds) == list(ds[20:])
+    again = panel_of(panel.to_frame(), freq)
+    np.testing.assert_array_equal(again.steps, panel.steps)
+
+
+def test_a_day_that_is_there_twice_or_never():
+    night = pd.date_range("2020-10-01 02:30", periods=40, freq="D").tz_localize(
+        "Europe/Berlin", ambiguous=np.ones(40, bool)
+    )
+    both = [*night, night[24] + pd.Timedelta(hours=1)]
+    with pytest.raises(
+        nb.DataError, match=r"'a' is off the calendar freq='D' at ds=2020-10-25 02:30:00\+01:00 \(row 40;"
+    ):
+        panel_of(pd.DataFrame({"unique_id": "a", "ds": both, "y": 1.0}), "D")
+    days = pd.date_range("2011-12-20", periods=30, freq="D").tz_localize(
+        "Pacific/Apia", nonexistent="shift_forward"
+    )
+    with pytest.raises(nb.DataError, match="Pacific/Apia skip a day before 2011-12-31"):
+        panel_of(pd.DataFrame({"unique_id": "a", "ds": days.unique(), "y": 1.0}), "D")
+
+
+def test_a_missing_value_of_any_kind_is_missing():
+    for nothing in (None, np.nan, pd.NaT, pd.NA):
+        assert len(panel_of(bad("y", 35, nothing), "MS").values) == 59
+
+
+def test_stamps_do_not_count_as_integers():
+    with pytest.raises(nb.DataError, match="`ds` holds stamps, but freq=1"):
+        panel_of(frame(), 1)
+
+
 def test_days_of_two_series_leave_doubt_about_weekends():
     days = pd.date_range("2024-01-01", periods=5)
     parts = [pd.DataFrame({"unique_id": i, "ds": days, "y": 1.0}) for i in "abc"]
-    assert [panel_of(pd.concat(parts[:n])).calendar.freq for n in (1, 3)] == ["D", "D"]
+    later = parts[1].assign(ds=days + pd.Timedelta(days=7))
+    for each in (parts[:1], parts, [parts[0], later]):
+        assert panel_of(pd.concat(each)).calendar.freq == "D"
+    assert panel_of(pd.concat([parts[0], parts[0].assign(ds=later.ds)])).calendar.freq == "B"
 
 
 def test_centuries_count_in_days_and_longer():
@@ -201,6 +251,40 @@ def test_centuries_count_in_days_and_longer():
 
 def test_hours_before_1970_are_inferred():
     assert panel_of(frame("h", start="1960-01-01")).calendar.freq == "h"
+
+
+@pytest.mark.parametrize("unit", ["us", "ns"])
+def test_irregular_stamps_stay_as_they_are(unit):
+    minutes = pd.to_timedelta([0, *(1440 * np.arange(1024, 1700) + 12)], unit="min")
+    days = (pd.Timestamp("2020-01-01") + minutes).as_unit(unit)
+    df = pd.DataFrame({"unique_id": "a", "ds": days, "y": 1.0})
+    panel = Panel.from_frame(df, Columns(), None)
+    assert list(panel.to_frame().ds) == list(days)
+    assert panel.future(np.ones(1)).ds[0] == days[-1] + pd.Timedelta(days=1)
+
+
+def test_irregular_numbers_stay_as_they_are():
+    df = pd.DataFrame({"unique_id": "a", "ds": [-100.0, 0.2, 3.7], "y": 1.0})
+    assert list(Panel.from_frame(df, Columns(), None).to_frame().ds) == [-100.0, 0.2, 3.7]
+
+
+def test_large_integers_are_told_apart():
+    start = 1_600_000_000_000_000_001
+    df = pd.DataFrame({"unique_id": "a", "ds": start + np.arange(60), "y": 1.0})
+    at = pd.DataFrame({"unique_id": "a", "ds": start + np.arange(60, 63)})
+    np.testing.assert_array_equal(Queries.after(panel_of(df, 1), at, 4).times[0], [1, 2, 3])
+
+
+@pytest.mark.parametrize("freq", [1, None])
+def test_a_panel_before_what_is_held_out(rng, freq):
+    df = pd.DataFrame(
+        {"unique_id": list("aaaaabbbcc"), "ds": [1, 2, 3, 4, 9, 1, 2, 3, 5, 9], "y": rng.normal(size=10)}
+    )
+    seen = Panel.from_frame(df, Columns(), freq).before(5)
+    pd.testing.assert_frame_equal(seen.to_frame(), df.iloc[:4], check_dtype=False)
+    assert list(seen.ids) == ["a"] and list(seen.last_codes) == [4]
+    whole = Panel.from_frame(df, Columns(), freq)
+    assert whole.before(0) is whole and whole.before(100) is whole
 
 
 def test_tails_of_any_observation(rng):
@@ -245,7 +329,10 @@ def bad(column, row, value):
             ["'a'", "off the calendar", "row 8", "'MS'"],
         ),
         (frame().assign(y=[np.nan] * 30 + [1.0] * 30), ["'a'", "no observed value"]),
-        (frame().assign(ds=1.5), ["`ds`", "float64"]),
+        (frame().assign(ds=1.5), ["`ds`", "numbers"]),
+        (bad("y", 35, 1j), ["`y`", "'b'", "not a number", "row 35"]),
+        (bad("y", 35, np.True_), ["`y`", "'b'", "not a number", "row 35"]),
+        (frame().assign(ds=range(60)), ["`ds`", "numbers", "freq='MS'"]),
         (frame().assign(y=frame().ds), ["`y`", "'a'", "not a number", "row 0"]),
         (frame().assign(y=frame().ds.astype(object)), ["`y`", "'a'", "not a number", "row 0"]),
         (frame().assign(y=frame().ds - frame().ds.min()), ["`y`", "'a'", "not a number", "row 0"]),
