@@ -195,6 +195,8 @@ class Forecaster(Fitted):
     def save(self, path: str) -> None:
         """Write a folder: `forecaster.json`, the weights, and the part of the history that forecasts and plots need.
 
+        Loaded, `smooth` sees no further back than that part.
+
         Args:
             path: folder, made if it is not there.
         """
