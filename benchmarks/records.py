@@ -35,10 +35,15 @@ def _commit() -> str | None:
     return told.stdout.strip() or None
 
 
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
 def settle() -> None:
-    """Wait, three minutes at most, until the load average of what ran before is below the number of cores."""
+    """Wait, three minutes at most, until the load average of what ran before is half a core below their number."""
     begin = time.monotonic()
-    while os.getloadavg()[0] > (os.cpu_count() or 1) - 0.5 and time.monotonic() < begin + 180:
+    while os.getloadavg()[0] > cores() - 0.5 and time.monotonic() < begin + 180:
         time.sleep(2)
 
 
@@ -52,7 +57,7 @@ def about(versions: dict) -> dict:
         "versions": {**versions, "python": platform.python_version()},
         "commit": _commit(),
         "cpu": cpu(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
         "threads": os.environ.get("OMP_NUM_THREADS", "all"),
         "load": round(os.getloadavg()[0], 1),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),

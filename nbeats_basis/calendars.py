@@ -99,16 +99,17 @@ class Calendar:
             return pd.DatetimeIndex(stamps).as_unit("ns").asi8
         return stamps.to_numpy("int64")
 
-    def _until(self, **until) -> pd.DatetimeIndex:
+    def _until(self, end: pd.Timestamp | None = None, periods: int | None = None) -> pd.DatetimeIndex:
         """Return the calendar's stamps: by local clocks, one that a clock skips later, of one that is there twice the first.
 
         Args:
-            **until: `end`, a stamp, or `periods`.
+            end: a stamp that none is after. Defaults to None.
+            periods: number of stamps, instead of `end`. Defaults to None.
         """
         zone, base = getattr(self.dtype, "tz", None), _offset(self.freq).base
         if zone is None:
-            return pd.date_range(self.start, freq=base, **until)
-        local = pd.date_range(self.start, freq=base, **{k: _clock(v) for k, v in until.items()})
+            return pd.date_range(self.start, end, periods, base)
+        local = pd.date_range(self.start, None if end is None else end.tz_localize(None), periods, base)
         index = local.tz_localize(zone, nonexistent="shift_forward", ambiguous=np.ones(len(local), bool))
         late = index[:-1] >= index[1:]
         if late.any():
@@ -129,10 +130,6 @@ class Calendar:
             stamps = stamps.tz_localize("UTC").tz_convert(zone) if zone is not None else stamps
             return pd.Series(stamps).astype(self.dtype)
         return pd.Series(codes).astype(self.dtype)
-
-
-def _clock(until):
-    return until.tz_localize(None) if isinstance(until, pd.Timestamp) else until
 
 
 def _start(stamps: pd.Series) -> pd.Timestamp:

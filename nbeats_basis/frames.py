@@ -10,7 +10,18 @@ import pandas as pd
 
 from nbeats_basis.checks import DataError
 
-LARGEST = 1e150  # value whose square is a number
+_LARGEST = 1e150  # value whose square is a number
+_NO_NUMBERS = (
+    bool,
+    np.bool_,
+    complex,
+    np.complexfloating,
+    date,
+    timedelta,
+    np.datetime64,
+    np.timedelta64,
+    pd.Period,
+)
 
 
 @dataclass(frozen=True)
@@ -56,10 +67,12 @@ class Frame:
             )
         dtype = "float32" if numeric.dtype == "float32" else "float64"
         values = numeric.to_numpy(dtype, copy=True, na_value=np.nan)
-        large = np.abs(values) > min(LARGEST, float(np.finfo(dtype).max))
+        large = np.abs(values) > min(_LARGEST, float(np.finfo(dtype).max))
         if large.any():
             self.refuse(np.isinf(values), name, "is infinite", "Replace it by NaN to treat it as missing.")
-            self.refuse(large, name, f"is above {LARGEST:g} in magnitude", "Give the column in another unit.")
+            self.refuse(
+                large, name, f"is above {_LARGEST:g} in magnitude", "Give the column in another unit."
+            )
         return values
 
     def layout(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -154,19 +167,6 @@ class Frame:
         """Return numbers in the order of the times."""
         numeric = pd.api.types.is_numeric_dtype(self.times)
         return self.times.to_numpy() if numeric else pd.DatetimeIndex(self.times).asi8
-
-
-_NO_NUMBERS = (
-    bool,
-    np.bool_,
-    complex,
-    np.complexfloating,
-    date,
-    timedelta,
-    np.datetime64,
-    np.timedelta64,
-    pd.Period,
-)
 
 
 def _numbers(column: pd.Series) -> tuple[pd.Series, np.ndarray]:

@@ -24,7 +24,7 @@ class Panel:
         starts: `(S,)`, number of the first observation's stamp in `calendar`.
         calendar: numbers to stamps, a `Calendar` or, for irregular times, a `Clock`.
         columns: names of the frame's columns.
-        stamps: `(N,)`, number of each observation's stamp in a `Clock`; None on a calendar, where `codes` follow from steps.
+        stamps: `(N,)`, number of each observation's stamp in a `Clock`; None on a calendar, where starts and steps say it.
     """
 
     ids: np.ndarray

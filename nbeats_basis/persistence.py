@@ -100,9 +100,8 @@ def read_history(folder: Path) -> tuple[dict, pd.DataFrame, Columns]:
     columns = Columns(**settings["columns"])
     with np.load(folder / "history.npz", allow_pickle=False) as arrays:
         stamps = _typed_stamps(arrays["ds"], settings["time_dtype"])
-        ids = pd.Categorical.from_codes(
-            arrays["id"], settings["ids"]
-        )  # in this order, whatever they were sorted by
+        # categories keep the order of the series, whatever they were sorted by
+        ids = pd.Categorical.from_codes(arrays["id"], settings["ids"])
         history = pd.DataFrame({columns.id: ids, columns.time: stamps, columns.target: arrays["y"]})
     return settings, history, columns
 

@@ -42,7 +42,7 @@ def plan(params: dict, panel: Panel) -> list[dict]:
 
     Raises:
         TypeError: an argument of another type.
-        ValueError: an unknown preset, stacks beside lists of stacks, members below 1 or a seed below 0.
+        ValueError: an unknown preset, stacks beside lists of stacks, members below 1 or a seed out of range.
     """
     params = dict(params)
     preset, members = params.pop("preset"), params["members"]

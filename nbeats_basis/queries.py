@@ -149,9 +149,8 @@ class Queries:
         first = np.searchsorted(axis, target, side="right") - 1
         first = np.maximum(first, np.searchsorted(axis, place))
         second = np.minimum(first + 1, panel.offsets[series + 1] - 1)
-        ramp = np.minimum(
-            axis[second] - axis[first], reach
-        )  # over before the first window no longer holds the stamp
+        # over before the first window no longer holds the stamp
+        ramp = np.minimum(axis[second] - axis[first], reach)
         share = np.clip((target - axis[first]) / np.maximum(ramp, 1e-300), 0, 1)
         return *(cls._gather(w, times - panel.steps[w]) for w in (first, second)), share
 

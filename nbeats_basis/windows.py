@@ -55,15 +55,11 @@ class Windows:
             counts = np.bincount(series[usable], minlength=panel.num_series)
             origins, starts = rows[usable], np.cumsum(counts) - counts
         if not counts.any():
+            part = "" if recent is None else f", of which training sees the last recent={recent} steps alone"
             raise DataError(
                 "No series is long enough to learn from: each needs at least two observations and one to forecast "
                 f"before the {holdout} steps held out. Received: {panel.num_series} series, the longest of "
-                f"{np.diff(panel.offsets).max()} observations"
-                + (
-                    "."
-                    if recent is None
-                    else f", of which training sees the last recent={recent} steps alone."
-                )
+                f"{np.diff(panel.offsets).max()} observations{part}."
             )
         self.num_windows, self.unused = int(counts.sum()), np.flatnonzero(counts == 0)
         self._values, self._origins = tf.constant(values), None if origins is None else tf.constant(origins)
