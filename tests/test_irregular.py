@@ -379,9 +379,14 @@ def test_bursts_take_no_memory(rng):
 
 
 @pytest.mark.parametrize("stamped", [False, True])
-def test_a_loaded_forecaster_knows_its_last_observation(numbers, stamps, tmp_path, stamped):
-    df = (stamps if stamped else numbers).query("unique_id == 'S1'")
-    forecaster = irregular(training=nb.Training(steps=2, epochs=1)).fit(df, verbose=0)
+def test_a_loaded_forecaster_knows_its_last_observation(tmp_path, stamped):
+    times = np.append(12.0 * np.arange(100), 1200 + 12 / 1440) - 1100
+    days = START + pd.to_timedelta(times, unit="D") if stamped else times
+    day, month, season = (pd.Timedelta(days=1), "30D", "120D") if stamped else (1.0, 30.0, 120.0)
+    df = pd.DataFrame({"unique_id": "a", "ds": days, "y": np.sin(np.arange(101.0))})
+    training = nb.Training(steps=2, epochs=1)
+    forecaster = irregular(horizon=month, lookback=season, training=training).fit(df, verbose=0)
+    assert forecaster.predict(spacing=1.0).ds[0] == days[-1] + day
     forecaster.save(tmp_path / "model")
     expected, again = (f.predict(at=df.tail(1)) for f in (forecaster, nb.Forecaster.load(tmp_path / "model")))
     pd.testing.assert_frame_equal(again, expected)

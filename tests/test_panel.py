@@ -90,8 +90,10 @@ def test_integer_and_text_times():
 
 @pytest.mark.parametrize("kind", ["int8", "uint8", "int16", "Int16", "int32", "uint64"])
 def test_narrow_integer_times_go_on(kind):
-    df = frame(periods=120, ids=("a",)).assign(ds=np.arange(120)).astype({"ds": kind})
-    assert list(panel_of(df, 1).future(np.arange(1, 200)).ds) == list(range(120, 319))
+    last = min(int(np.iinfo(kind.lower()).max), 2**40)
+    times = np.arange(last - 119, last + 1)
+    df = frame(periods=120, ids=("a",)).assign(ds=times).astype({"ds": kind})
+    assert list(panel_of(df, 1).future(np.arange(1, 200)).ds) == list(range(last + 1, last + 200))
 
 
 def test_order_nan_absence_and_index_do_not_matter():
