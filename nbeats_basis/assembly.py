@@ -1,10 +1,10 @@
 """What a forecaster's arguments describe: the network and its training windows, on a calendar or at irregular times."""
 
 import warnings
-from collections.abc import Sequence
 
 from nbeats_basis.calendars import length, season_length
 from nbeats_basis.checks import DataWarning
+from nbeats_basis.members import in_turn
 from nbeats_basis.model import NBeats
 from nbeats_basis.observations import IrregularWindows
 from nbeats_basis.panel import Panel
@@ -15,7 +15,7 @@ _EMPTIED = 1 / 64  # share of training windows whose history is hidden
 
 
 def resolve(params: dict, panel: Panel) -> dict:
-    """Return the arguments of one network, lengths as numbers, lookbacks a list.
+    """Return the arguments of one network, lengths as numbers, lookbacks one a member.
 
     Args:
         params: of `presets.plan`.
@@ -24,17 +24,14 @@ def resolve(params: dict, panel: Panel) -> dict:
     calendar = panel.calendar
     season, irregular = season_length(calendar.freq), calendar.freq is None
     horizon = length("horizon", params["horizon"], calendar)
-    given = params["lookback"]
+    given, members = params["lookback"], params["members"]
     if given is None:
         lookbacks = [
             multiple * horizon if irregular else max(round(multiple * horizon), 2 * season, 2)
-            for multiple in params["multiples"]
+            for multiple in in_turn("multiples", params["multiples"], members)
         ]
     else:
-        several = isinstance(given, Sequence) and not isinstance(given, str)
-        if several and not given:
-            raise ValueError(f"`lookback` must name at least one length. Received: lookback={given!r}")
-        lookbacks = [length("lookback", each, calendar) for each in (given if several else [given])]
+        lookbacks = [length("lookback", each, calendar) for each in in_turn("lookback", given, members)]
     return params | {"horizon": horizon, "lookback": lookbacks}
 
 
@@ -84,7 +81,8 @@ def make_windows(panel: Panel, net: NBeats, training: Training, holdout: float) 
     if panel.calendar.freq is not None:
         windows = Windows(*arguments)
     else:
-        knowable = net.head.is_distribution or net.scaling == "panel"  # a forecast that knows no level
+        # a forecast that knows no level
+        knowable = net.head.is_distribution or set(net.scalings) == {"panel"}
         emptied = _EMPTIED if knowable else 0.0
         windows = IrregularWindows(*arguments, max_points=training.max_points, emptied=emptied)
         windows.observations.warn_if_thinned(windows.origins, training.max_points, stacklevel=3)

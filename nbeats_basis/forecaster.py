@@ -49,16 +49,17 @@ class Forecaster(Fitted):
         members: networks of each kind but `Smoothing` in the ensemble, or "auto", 4 and up to 12 where training is short, or what the
             preset says. Defaults to "auto".
         training: a `Training`; None for its defaults. A preset trains for longer, unless `steps` are given. Defaults to None.
-        scaling: "std", "level", "ratio", "panel" or "none", see `NBeats`; None for "level" with a head that learns from percentages
-            where the typical standard deviation is at least a tenth of the typical value, "std" elsewhere, or what the preset says.
-            Defaults to None.
+        scaling: "std", "level", "ratio", "panel" or "none", see `NBeats`, one, or a list that the members take in turn; None for
+            "level" with a head that learns from percentages where the typical standard deviation is at least a tenth of the typical
+            value, "std" elsewhere, or what the preset says. Defaults to None.
         seed: equal seeds give equal forecasts on one machine. Defaults to 0.
         time_unit: unit of numbers that stand for irregular times of stamps, and of slopes: "W", "D", "h", "min", "s",
             "ms", "us" or "ns". Defaults to "D".
-        preset: "best" for an ensemble of 24 networks that train four times as long, "fast" for six that train twice as long; on a
-            calendar both have `heads.StudentT("change")`, blocks of two layers of width 256 for months and shorter steps, and, where no
-            value is negative and the typical standard deviation at least a tenth of the typical value, some networks scaled by "ratio",
-            unless `scaling` is given. Arguments given count for all their networks. Defaults to None, one kind.
+        preset: "best" for an ensemble of 24 networks that train four times as long, at most 2000 steps, "fast" for six that train
+            twice as long, at most 1000; on a calendar both have `heads.StudentT("change")`, blocks of two layers of width 256 for
+            months and shorter steps, and half of the networks scaled by "ratio", where no value is negative and the typical standard
+            deviation at least a tenth of the typical value, of generic blocks elsewhere and where `scaling` is given. Arguments given
+            count for all their networks. Defaults to None, one kind.
 
     Attributes:
         model: the `keras.Model`, an `Ensemble` of several kinds, smoothing among them.
@@ -86,7 +87,7 @@ class Forecaster(Fitted):
         head: Head | None = None,
         members: int | str = "auto",
         training: Training | None = None,
-        scaling: str | None = None,
+        scaling: str | Sequence[str] | None = None,
         seed: int = 0,
         time_unit: str = "D",
         preset: str | None = None,

@@ -1,11 +1,15 @@
 """What a network is called with, as tensors with a member axis, in network units."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from nbeats_basis.scaling import last_observed, standardize, window_scale
 
 
-def prepare(inputs, lookbacks: tuple, window: float, horizon: float, scaling: str, typical) -> dict:
+def prepare(
+    inputs, lookbacks: Sequence, window: float, horizon: float, scalings: Sequence[str], typical
+) -> dict:
     """Return the tensors that the stacks work on.
 
     Args:
@@ -13,7 +17,7 @@ def prepare(inputs, lookbacks: tuple, window: float, horizon: float, scaling: st
         lookbacks: history of each member, steps or a length of time.
         window: L, steps of the window where there are no times of its own.
         horizon: H, steps to forecast where there are no query times.
-        scaling: see `window_scale`.
+        scalings: of each member, see `window_scale`.
         typical: `(2,)` float64, see `window_scale`.
 
     Returns:
@@ -27,7 +31,7 @@ def prepare(inputs, lookbacks: tuple, window: float, horizon: float, scaling: st
     observed = ~tf.math.is_nan(values) & (times > -tf.constant(lookbacks, "float32")[:, None, None])
     values = tf.where(observed, values, 0)
     latest = last_observed(values, times, observed)
-    shift, scale = window_scale(values, observed, latest, scaling, typical)
+    shift, scale = window_scale(values, observed, latest, scalings, typical)
     values = tf.where(observed, standardize(values, shift, scale), 0)
     query = inputs.get("query_times")
     query = tf.range(1, horizon + 1) if query is None else tf.convert_to_tensor(query)

@@ -15,6 +15,23 @@ PRECISIONS = ("float32", "bfloat16")
 _PRODUCTS = ContextVar("products", default=None)
 
 
+def in_turn(name: str, given, members: int) -> tuple:
+    """Return one value a member, those of a list in turn.
+
+    Args:
+        name: of the argument, for the error.
+        given: a value or a list of values.
+        members: M, number of networks.
+
+    Raises:
+        ValueError: an empty list.
+    """
+    several = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+    if not several:
+        raise ValueError(f"`{name}` must name at least one. Received: {name}={given!r}")
+    return tuple(several[k % len(several)] for k in range(members))
+
+
 @contextmanager
 def products_in(dtype: str) -> Iterator[None]:
     """Compute the products of networks called inside in another type; weights, inputs and outputs stay as they are.

@@ -10,7 +10,7 @@ from nbeats_basis.encoders import RegressionEncoder
 from nbeats_basis.heads import Head, Point
 from nbeats_basis.inputs import prepare
 from nbeats_basis.losses import member_losses
-from nbeats_basis.members import PRECISIONS, products_in
+from nbeats_basis.members import PRECISIONS, in_turn, products_in
 from nbeats_basis.network import Network
 from nbeats_basis.optimizers import Adam
 from nbeats_basis.replicas import apply_if, average
@@ -36,7 +36,7 @@ class NBeats(Network):
         members: M, number of networks. Defaults to 1.
         scaling: "std" (forecasts follow any c y + d), "level" (changes relative to the level, forecasts follow c y),
             "ratio" (values relative to the level), "panel" (one level and scale for all windows, see `adapt`) or "none" (the
-            paper's). Defaults to "std".
+            paper's), or a list that the members take in turn. Defaults to "std".
         window: padded length of the windows in steps, at least the longest lookback. Defaults to None, the longest.
         seed: member k draws weights and windows from seed + k alone. Defaults to 0.
         encoder: what blocks read: "window", the values at the steps, or "regression", see `RegressionEncoder`.
@@ -74,7 +74,7 @@ class NBeats(Network):
         lookback: float | Sequence[float],
         head: Head | None = None,
         members: int = 1,
-        scaling: str = "std",
+        scaling: str | Sequence[str] = "std",
         window: int | None = None,
         seed: int = 0,
         encoder: str = "window",
@@ -85,10 +85,10 @@ class NBeats(Network):
         on_grid = check_choice("encoder", encoder, ("window", "regression")) == "window"
         check = check_int if on_grid else check_positive
         self.horizon = check("horizon", horizon)
-        lookbacks = list(lookback) if isinstance(lookback, Sequence) else [lookback]
-        self.lookback = lookback
-        self.members = check_int("members", members)
-        self.lookbacks = tuple(check("lookback", lookbacks[k % len(lookbacks)]) for k in range(members))
+        self.lookback, self.scaling, self.members = lookback, scaling, check_int("members", members)
+        self.lookbacks = tuple(check("lookback", each) for each in in_turn("lookback", lookback, members))
+        scalings = in_turn("scaling", scaling, members)
+        self.scalings = tuple(check_choice("scaling", each, SCALINGS) for each in scalings)
         longest = max(self.lookbacks)
         self.window = check("window", window or longest)
         if self.window < longest:
@@ -99,7 +99,6 @@ class NBeats(Network):
                 "the loss 'mase' counts steps of a season, which irregular times do not have. Use 'mae' or 'mse'. "
                 f"Received: head={self.head!r}"
             )
-        self.scaling = check_choice("scaling", scaling, SCALINGS)
         self.seed = check_int("seed", seed, 0)
         self.spacing = spacing or self.window / 32
         self.encoder = None if on_grid else RegressionEncoder(self.window, self.spacing)
@@ -193,7 +192,7 @@ class NBeats(Network):
     def call(self, inputs, order: int = 0):
         """Return parameters and components in network units."""
         typical = tf.convert_to_tensor(self.typical)
-        window = prepare(inputs, self.lookbacks, self.window, self.horizon, self.scaling, typical)
+        window = prepare(inputs, self.lookbacks, self.window, self.horizon, self.scalings, typical)
         times, residual, observed = window["times"], window["values"], window["observed"]
         context = self.encoder and self.encoder(times, observed)
         params, components, backcasts, coefficients = 0.0, [], [], []
@@ -367,7 +366,8 @@ class NBeats(Network):
         Args:
             k: 0 to M - 1.
         """
-        config = {**self.get_config(), "members": 1, "lookback": self.lookbacks[k], "window": self.window}
+        config = {**self.get_config(), "members": 1, "window": self.window}
+        config |= {"lookback": self.lookbacks[k], "scaling": self.scalings[k]}
         head = keras.saving.serialize_keras_object(self.head.member(k))
         single = NBeats.from_config({**config, "seed": self.member_seeds[k], "head": head})
         for ours, theirs in zip(self.trainable_variables, single.trainable_variables, strict=True):

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import chain
+from math import ceil
 
 import numpy as np
 
@@ -17,6 +18,7 @@ PRESETS = ("best", "fast")
 _LOOKBACKS = {None: (2, 3, 4, 5), "fast": (1, 2, 3), "best": (1, 1.5, 2, 2.5, 3, 4, 5, 6)}  # in horizons
 _MEMBERS = {"fast": 6, "best": 24}  # of all networks together
 _LONGER = {"fast": 2, "best": 4}  # times the usual steps
+_LONGEST = {"fast": 1000, "best": 2000}  # steps, beyond which forecasts hardly get better
 _FEWEST, _MOST, _AFFORDED = 4, 12, 1200  # members of the default network, and of them times steps
 _RELATIVE = 0.1  # typical spread over typical level above which changes are seen relative to the level
 _FEW = 100  # steps of a smoothing network, which has little to learn
@@ -55,16 +57,17 @@ def plan(params: dict, panel: Panel) -> list[dict]:
     seed = check_int("seed", params["seed"], minimum=0)
     if seed > _LAST_SEED:
         raise ValueError(f"`seed` must be at most {_LAST_SEED}. Received: seed={seed}")
-    if params["stacks"] is None:
-        kinds = _kinds(preset, panel, params["scaling"] is None)
-    else:
-        kinds = [{"stacks": stacks} for stacks in _lists(params["stacks"])]
+    in_ratios = params["stacks"] is None and params["scaling"] is None and preset and _allows_ratios(panel)
+    kinds = _kinds(preset, panel, in_ratios) if params["stacks"] is None else _lists(params["stacks"])
     if members == "auto":
         members = max(_MEMBERS[preset] // len(kinds), 1) if preset else _default_members(training, panel)
     members = check_int("members", members)
+    scaling = _scaling(head, panel) if params["scaling"] is None else params["scaling"]
+    if in_ratios:  # the second half
+        scaling = [scaling] * ceil(members / 2) + ["ratio"] * (members // 2)
     shared = {
         "head": head,
-        "scaling": params["scaling"] or _scaling(head, panel),
+        "scaling": scaling,
         "members": members,
         "multiples": _LOOKBACKS[preset],
         "training": training,
@@ -73,9 +76,12 @@ def plan(params: dict, panel: Panel) -> list[dict]:
     plans = [
         params
         | shared
-        | kind
-        | {"name": f"network{number}" if len(kinds) > 1 else "", "seed": seed + number * members}
-        for number, kind in enumerate(kinds)
+        | {
+            "stacks": stacks,
+            "name": f"network{number}" if len(kinds) > 1 else "",
+            "seed": seed + number * members,
+        }
+        for number, stacks in enumerate(kinds)
     ]
     if params["stacks"] is None and panel.calendar.freq is not None:
         plans.append(_smoothing(plans, panel))
@@ -86,7 +92,7 @@ def _smoothing(plans: list[dict], panel: Panel) -> dict:
     """Return the arguments of a smoothing network that counts as much as all others together and trains for few steps."""
     season, last = season_length(panel.calendar.freq), plans[-1]
     training = last["training"]
-    scaling = "ratio" if any(each["scaling"] == "ratio" for each in plans) else plans[0]["scaling"]
+    scaling = "ratio" if "ratio" in last["scaling"] else last["scaling"]
     stack = Smoothing([season] if season > 1 else None, multiplicative=True)
     members = len(_SMOOTHED)
     return last | {
@@ -119,7 +125,7 @@ def _training(preset: str | None, training: Training, panel: Panel) -> Training:
     """Return the training with a preset's steps where it does not say how many."""
     if preset is None or training.steps is not None:
         return training
-    return replace(training, steps=_LONGER[preset] * _steps(training, panel))
+    return replace(training, steps=min(_LONGER[preset] * _steps(training, panel), _LONGEST[preset]))
 
 
 def _steps(training: Training, panel: Panel) -> int:
@@ -150,28 +156,29 @@ def _is_relative(panel: Panel) -> bool:
     return spread >= _RELATIVE * abs(level)
 
 
-def _kinds(preset: str | None, panel: Panel, free: bool) -> list[dict]:
-    """Return the stacks of each network, and the scaling of one that does not have that of all.
+def _allows_ratios(panel: Panel) -> bool:
+    """Return whether values can be seen as multiples of their level: on a calendar, none negative, varying by percentages that matter."""
+    return panel.calendar.freq is not None and _is_relative(panel) and bool(panel.values.min() >= 0)
 
-    A preset's blocks for months and shorter steps are flat and wide. Where the data vary by percentages that matter, one network
-    of a preset's sees values as multiples of their level, unless some are negative.
+
+def _kinds(preset: str | None, panel: Panel, in_ratios: bool) -> list[list[Stack]]:
+    """Return the stacks of each network: a preset has two, unless members of one differ by what they see.
+
+    A preset's blocks for months and shorter steps are flat and wide.
 
     Args:
         preset: "best", "fast" or None.
         panel: the series.
-        free: False where a scaling was given for all.
+        in_ratios: whether some members see values as multiples of their level.
     """
     if panel.calendar.freq is None:
-        return [{"stacks": [Trend(units=_UNITS, coefficients="combined"), Generic(units=_UNITS)]}]
+        return [[Trend(units=_UNITS, coefficients="combined"), Generic(units=_UNITS)]]
     season = season_length(panel.calendar.freq)
     size = _FLAT if preset and season > 4 else {"units": _UNITS}
     if season > 1:
         interpretable = [Trend(**size), Seasonality([season], **size)]
     else:
         interpretable = [Trend(num_blocks=1, **size), Generic(**size)]
-    kinds = [{"stacks": interpretable}]
-    if preset and free and _is_relative(panel) and panel.values.min() >= 0:
-        kinds.append({"stacks": interpretable, "scaling": "ratio"})
-    elif preset:
-        kinds.append({"stacks": [Generic(**size) for _ in range(3)]})
-    return kinds
+    if preset and not in_ratios:
+        return [interpretable, [Generic(**size) for _ in range(3)]]
+    return [interpretable]

@@ -1,15 +1,15 @@
 """Level and scale of a window, from its observed values only, with an exact inverse."""
 
-import tensorflow as tf
+from collections.abc import Sequence
 
-from nbeats_basis.checks import check_choice
+import tensorflow as tf
 
 SCALINGS = ("std", "level", "ratio", "panel", "none")
 _ROUNDING = 1e-13  # a spread below this share of the level is rounding error of float64
 
 
-def window_scale(values, observed, latest, scaling: str, typical):
-    """Return the shift and scale that take a window to network units: z = (y - shift) / scale.
+def window_scale(values, observed, latest, scalings: Sequence[str], typical):
+    """Return the shift and scale that take a window to network units: z = (y - shift) / scale, each member by its own scaling.
 
     - "std": shift = the last observed value, scale = the standard deviation of the observed values; so forecasting
       c y + d gives c times the forecast + d;
@@ -27,13 +27,21 @@ def window_scale(values, observed, latest, scaling: str, typical):
         values: `(M, B, L)` float64, finite where not observed.
         observed: `(M, B, L)` bool.
         latest: `(M, B)` float64, the last observed value of each window.
-        scaling: "std", "level", "ratio", "panel" or "none".
+        scalings: "std", "level", "ratio", "panel" or "none", one a member.
         typical: `(2,)` float64, level and scale of the panel's windows.
 
     Returns:
         shift and scale, each `(M, B)` float64.
     """
-    check_choice("scaling", scaling, SCALINGS)
+    found = {kind: _scale_by(kind, values, observed, latest, typical) for kind in dict.fromkeys(scalings)}
+    (_, scales), *others = found.items()
+    for kind, its in others:
+        of_kind = tf.constant([each == kind for each in scalings])[:, None]
+        scales = [tf.where(of_kind, mine, theirs) for mine, theirs in zip(its, scales, strict=True)]
+    return scales
+
+
+def _scale_by(scaling: str, values, observed, latest, typical):
     zero = tf.zeros_like(latest)
     if scaling == "none":
         return zero, zero + 1

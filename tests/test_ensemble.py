@@ -87,16 +87,15 @@ def test_networks_that_do_not_fit_together_are_refused(other):
 
 
 def test_a_preset_trains_several_kinds_with_members_of_their_own(fast):
-    assert [(net.component_names, net.scaling) for net in fast.model.nets] == [
-        (["trend", "generic"], "std"),
-        (["trend", "generic"], "ratio"),
-        (["trend"], "ratio"),
+    assert [(net.component_names, net.scalings, len(set(net.lookbacks))) for net in fast.model.nets] == [
+        (["trend", "generic"], ("std",) * 3 + ("ratio",) * 3, 3),
+        (["trend"], ("ratio",) * 2, 2),
     ]
     seeds = [seed for net in fast.model.nets for seed in net.member_seeds]
     assert len(set(seeds)) == fast.model.members == 8
-    assert set(fast.history_) == {"network0.loss", "network1.loss", "smoothing.loss"}
+    assert set(fast.history_) == {"loss", "smoothing.loss"}
     shares = [net.shares.numpy() for net in fast.model.nets]
-    assert shares[2].sum() == shares[0].sum() + shares[1].sum() == 6
+    assert shares[1].sum() == shares[0].sum() == 6
 
 
 def test_a_preset_answers_like_one_network(fast, tmp_path):
@@ -174,10 +173,17 @@ def test_members_that_get_no_better_stop_training():
 
 
 @pytest.mark.parametrize(
-    ("preset", "longer", "members", "kinds"), [(None, None, 12, 1), ("fast", 2, 3, 2), ("best", 4, 12, 2)]
+    ("preset", "longer", "shift", "members", "kinds"),
+    [
+        (None, None, 0, 12, 1),
+        ("fast", 2, 0, 6, 1),
+        ("best", 4, 0, 24, 1),
+        ("fast", 2, -99, 3, 2),
+        ("best", 4, -99, 12, 2),
+    ],
 )
-def test_a_preset_trains_longer_for_errors_relative_to_the_change(preset, longer, members, kinds):
-    panel = Panel.from_frame(panel_frame(), Columns(), 1)
+def test_a_preset_trains_longer_for_errors_relative_to_the_change(preset, longer, shift, members, kinds):
+    panel = Panel.from_frame(panel_frame().assign(y=lambda df: df.y + shift), Columns(), 1)
     networks = plan(nb.Forecaster(6, preset=preset).get_params(), panel)
     assert len(networks) == kinds + 1
     for each in networks[:kinds]:
@@ -185,6 +191,14 @@ def test_a_preset_trains_longer_for_errors_relative_to_the_change(preset, longer
         assert each["head"] == nb.heads.StudentT("change" if preset else "height")
     for each in networks[kinds:]:
         assert each["training"].steps == 100 and each["members"] == 2 and 2 * each["share"] == kinds * members
+
+
+@pytest.mark.parametrize(("preset", "steps"), [(None, None), ("fast", 1000), ("best", 2000)])
+def test_presets_train_large_panels_no_longer_than_helps(preset, steps):
+    panel = Panel.from_frame(nb.synthetic.seasonal_panel(700, 100), Columns(), 1)
+    assert plan(nb.Forecaster(6, preset=preset).get_params(), panel)[0]["training"].steps == steps
+    asked = nb.Forecaster(6, preset=preset, training=nb.Training(steps=3000))
+    assert plan(asked.get_params(), panel)[0]["training"].steps == 3000
 
 
 def test_a_preset_says_how_long_to_train_where_the_training_does_not():
@@ -215,13 +229,18 @@ def test_the_default_has_smoothing_of_half_the_weight_beside_its_network():
 @pytest.mark.parametrize(
     ("kwargs", "shift", "scalings"),
     [
-        ({"preset": "best"}, 0, ["std", "ratio", "ratio"]),
+        ({"preset": "best"}, 0, [["std"] * 12 + ["ratio"] * 12, "ratio"]),
+        ({"preset": "best", "members": 3}, 0, [["std", "std", "ratio"], "ratio"]),
         ({"preset": "best"}, 1e3, ["std", "std", "std"]),
         ({"preset": "fast"}, 1e3, ["std", "std", "std"]),
-        ({"preset": "fast"}, 0, ["std", "ratio", "ratio"]),
+        ({"preset": "fast"}, 0, [["std"] * 3 + ["ratio"] * 3, "ratio"]),
         ({"preset": "fast"}, -8, ["std", "std", "std"]),
         ({"preset": "best"}, -8, ["std", "std", "std"]),
-        ({"preset": "best", "head": nb.heads.StudentT("mape")}, 0, ["level", "ratio", "ratio"]),
+        (
+            {"preset": "fast", "head": nb.heads.StudentT("mape")},
+            0,
+            [["level"] * 3 + ["ratio"] * 3, "ratio"],
+        ),
         ({"preset": "best", "scaling": "none"}, 0, ["none"] * 3),
         ({"preset": "best", "freq": None}, 0, ["std"]),
         ({"head": nb.heads.StudentT("mape")}, 0, ["level", "level"]),
@@ -234,7 +253,7 @@ def test_presets_see_values_as_ratios_where_none_is_negative_and_percentages_mat
     panel = Panel.from_frame(frame, Columns(), kwargs.get("freq", 1))
     networks = plan(nb.Forecaster(6, **kwargs).get_params(), panel)
     assert [each["scaling"] for each in networks] == scalings
-    total = {"best": 24, "fast": 6}.get(kwargs.get("preset"))
+    total = kwargs.get("members", {"best": 24, "fast": 6}.get(kwargs.get("preset")))
     smoothing = [each for each in networks if "smoothing" in {stack.component for stack in each["stacks"]}]
     assert total in (
         None,

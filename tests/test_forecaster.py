@@ -310,7 +310,7 @@ def test_short_series_are_forecast_and_named(panel):
         ({"freq": "fortnight"}, "freq='fortnight'"),
         ({"members": 0}, "members=0"),
         ({"scaling": "max"}, "scaling='max'"),
-        ({"lookback": []}, "at least one length"),
+        ({"lookback": []}, "`lookback` must name at least one"),
         ({"seed": -1}, "seed=-1"),
         ({"seed": None}, "seed=None"),
         ({"training": {"steps": 2}}, "`training` must be a `Training`"),

@@ -77,6 +77,32 @@ def test_ratios_are_seen_as_multiples_of_the_level(rng):
         )
 
 
+def test_members_that_differ_by_scaling_forecast_as_networks_of_one_each(rng):
+    """Scalings of a list are taken in turn, constant, single and empty windows included; a member alone keeps its own."""
+    kinds = ["std", "ratio", "level", "panel", "none"]
+    arguments = {"horizon": 4, "lookback": 12, "members": 5, "seed": 1}
+    values = rng.normal(size=(5, 12)) + 3
+    values[2], values[3, :-1], values[4] = 7, np.nan, np.nan
+    net = nb.NBeats([nb.Trend(units=8)], scaling=kinds, **arguments)
+    net.adapt(50.0, 5.0)
+    out = net(values)
+    for k, scaling in enumerate(kinds):
+        alone = nb.NBeats([nb.Trend(units=8)], scaling=scaling, **arguments)
+        alone.adapt(50.0, 5.0)
+        for each in ("params", "start", "shift", "scale"):
+            np.testing.assert_array_equal(out[each][k], alone(values)[each][k])
+        assert net.member(k).scalings == (scaling,)
+        np.testing.assert_allclose(net.member(k)(values)["shift"][0], out["shift"][k])
+    assert nb.NBeats.from_config(net.get_config()).scalings == net.scalings
+    assert nb.NBeats([nb.Trend(units=8)], scaling=kinds[:2], **arguments).scalings == (
+        "std",
+        "ratio",
+        "std",
+        "ratio",
+        "std",
+    )
+
+
 def test_windows_of_no_known_ratio_are_forecast_as_by_level(rng):
     """Constant ones stay constant; empty ones are at the typical level; a single value scales itself."""
     net = nb.NBeats([nb.Trend(units=8)], 3, 5, scaling="ratio")
@@ -319,6 +345,9 @@ def test_bad_arguments_are_refused():
         ({"members": 0}, "members=0"),
         ({"stacks": []}, "stacks"),
         ({"scaling": "minmax"}, "scaling='minmax'"),
+        ({"scaling": ["std", "minmax"], "members": 2}, "scaling='minmax'"),
+        ({"scaling": []}, "`scaling` must name at least one"),
+        ({"lookback": []}, "`lookback` must name at least one"),
         ({"window": 3}, "window=3"),
     ]:
         arguments = {"stacks": [nb.Trend(units=4)], "horizon": 2, "lookback": 4, **kwargs}
