@@ -1,6 +1,7 @@
 """What a forecaster's arguments describe: the network and its training windows, on a calendar or at irregular times."""
 
 import warnings
+from functools import partial
 
 from nbeats_basis.calendars import length, season_length
 from nbeats_basis.checks import DataWarning
@@ -24,14 +25,13 @@ def resolve(params: dict, panel: Panel) -> dict:
     calendar = panel.calendar
     season, irregular = season_length(calendar.freq), calendar.freq is None
     horizon = length("horizon", params["horizon"], calendar)
-    given, members = params["lookback"], params["members"]
+    given = params["lookback"]
     if given is None:
-        lookbacks = [
+        given = [
             multiple * horizon if irregular else max(round(multiple * horizon), 2 * season, 2)
-            for multiple in in_turn("multiples", params["multiples"], members)
+            for multiple in params["multiples"]
         ]
-    else:
-        lookbacks = [length("lookback", each, calendar) for each in in_turn("lookback", given, members)]
+    lookbacks = in_turn("lookback", given, params["members"], partial(length, calendar=calendar))
     return params | {"horizon": horizon, "lookback": lookbacks}
 
 
@@ -87,9 +87,10 @@ def make_windows(panel: Panel, net: NBeats, training: Training, holdout: float) 
         windows = IrregularWindows(*arguments, max_points=training.max_points, emptied=emptied)
         windows.observations.warn_if_thinned(windows.origins, training.max_points, stacklevel=3)
     if len(windows.unused):
+        first = panel.ids[windows.unused[:1]].tolist()[0]
         warnings.warn(
-            f"{len(windows.unused)} of {panel.num_series} series are too short to learn from, the first is "
-            f"{panel.ids[windows.unused[0]]!r}; they are forecast all the same.",
+            f"{len(windows.unused)} of {panel.num_series} series are too short to learn from, the first is {first!r}; "
+            "they are forecast all the same.",
             DataWarning,
             stacklevel=3,
         )

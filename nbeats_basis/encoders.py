@@ -16,7 +16,7 @@ ASIDE = 0.3  # times what a network reads beside values, so that it does not dro
 class RegressionEncoder(keras.layers.Layer):
     r"""Reads windows of any number of observations at any times by a masked regression on broken lines.
 
-    The knots lie `spacing` apart from the origin on, or grow further apart with age where that would take more than 128.
+    The knots divide the lookback equally, at most `spacing` apart, or grow further apart with age where that would take more than 128.
     With E the hat functions of the knots at the observed times, W the mask, D the differences of neighbours, lambda = 0.01
     and epsilon = 0.001,
 

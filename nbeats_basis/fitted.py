@@ -147,6 +147,7 @@ class Fitted:
             ids: series to draw; None for the first four. Defaults to None.
             level: percentages of the intervals; none are drawn of a point head. Defaults to (80, 95).
         """
+        check_quantiles(level)
         history = self._some(df, ids)
         level = list(level) if self.model.head.is_distribution else []
         forecast = self.predict(history, level=level)
@@ -218,15 +219,15 @@ class Fitted:
         self._check_fitted()
         if df is None:
             return self._panel
-        return self._panel.of_kind(df, self.time_unit)
+        return self._panel.of_kind(df)
 
     def _some(self, df: pd.DataFrame | None, ids: Sequence | None) -> pd.DataFrame:
         """Return the last part of the history of a few series."""
         panel = self._panel_of(df)
         chosen = list(panel.ids[:4]) if ids is None else list(ids)
         unknown = [i for i in chosen if i not in set(panel.ids)]
-        if unknown:
-            raise ValueError(f"`ids` must be series of the frame. Received: {unknown!r}")
+        if unknown or not chosen:
+            raise ValueError(f"`ids` must be series of the frame. Received: {unknown or ids!r}")
         history = panel.to_frame(last=self._history_span)
         return history[history[self._columns.id].isin(chosen)].reset_index(drop=True)
 

@@ -207,12 +207,11 @@ class Forecaster(Fitted):
             "stacks": _each(self.stacks, keras.saving.serialize_keras_object),
             "head": self.head and keras.saving.serialize_keras_object(self.head),
             "training": self.training and asdict(self.training),
-            "freq_": self.freq_,
             "history_": self.history_,
             "spacing_": self.spacing_,
+            "max_points_": self._predictor.max_points,
         }
-        history = self._panel.to_frame(last=self._history_span)
-        persistence.write(Path(path), settings, self._model, history, self._columns)
+        persistence.write(Path(path), settings, self._model, self._panel, self._history_span)
 
     @classmethod
     def load(cls, path: str) -> "Forecaster":
@@ -224,7 +223,7 @@ class Forecaster(Fitted):
         Raises:
             ValueError: the folder was written by a version of another form.
         """
-        settings, net, history, columns = persistence.read(Path(path))
+        settings, net, panel = persistence.read(Path(path))
         thaw = keras.saving.deserialize_keras_object
         self = cls(
             **settings["params"],
@@ -232,9 +231,7 @@ class Forecaster(Fitted):
             head=settings["head"] and thaw(settings["head"]),
             training=settings["training"] and Training(**settings["training"]),
         )
-        panel = Panel.from_frame(history, columns, settings["freq_"], self.time_unit)
-        max_points = (self.training or Training()).max_points
-        self._set_fitted(net, panel, settings["history_"], settings["spacing_"], max_points)
+        self._set_fitted(net, panel, *(settings[name] for name in ("history_", "spacing_", "max_points_")))
         return self
 
 

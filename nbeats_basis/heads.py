@@ -87,8 +87,8 @@ class Point(Head):
 
     Args:
         loss: "mae", "mse", "smape", "mape", "mase", "change" or "height", or a list of these that the members take in turn;
-            "change" counts errors relative to how far the window's targets are from its last value, so that what no
-            history foretells does not rule what is learned; "height" relative to how far each is above the lowest value
+            "change" counts errors relative to how far the window's targets are from what its scaling takes off: its last value,
+            so that what no history foretells does not rule what is learned, or with "ratio" and "none" nothing; "height" relative to how far each is above the lowest value
             of the window, past and future, percentages of what varies. Defaults to "mae".
         season_length: m, steps in a season, for the scale of "mase", at least 1. Defaults to 1.
 
@@ -286,7 +286,7 @@ class Normal(Distribution):
 
 @keras.saving.register_keras_serializable(package="nbeats_basis")
 class StudentT(Distribution):
-    """Student-t distributions: location, scale softplus(p_1) + floor and degrees of freedom 2 + softplus(p_2) + floor.
+    """Student-t distributions: location, scale softplus(p_1) + floor, degrees of freedom 2 + softplus(p_2 + 2) + floor.
 
     Example:
         >>> import nbeats_basis as nb

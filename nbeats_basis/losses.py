@@ -87,7 +87,7 @@ def _height_size(forecast, target, weights, window):
 
 
 def _change_size(forecast, target, weights, window):
-    """Half the window's scale and the mean change, |y - shift|, over the horizon."""
+    """Half the window's scale and the mean |y - shift| over the horizon: the change, or with a shift of 0 the value."""
     moved = tf.reduce_sum(tf.abs(target) * weights, axis=-1, keepdims=True)
     return _STEADY + tf.math.divide_no_nan(moved, tf.reduce_sum(weights, axis=-1, keepdims=True))
 

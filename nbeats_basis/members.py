@@ -15,20 +15,23 @@ PRECISIONS = ("float32", "bfloat16")
 _PRODUCTS = ContextVar("products", default=None)
 
 
-def in_turn(name: str, given, members: int) -> tuple:
+def in_turn(name: str, given, members: int, check: Callable) -> tuple:
     """Return one value a member, those of a list in turn.
 
     Args:
-        name: of the argument, for the error.
-        given: a value or a list of values.
+        name: of the argument, for errors.
+        given: a value, or a list or an array of values.
         members: M, number of networks.
+        check: `check(name, value) -> value`, of each.
 
     Raises:
         ValueError: an empty list.
     """
-    several = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+    given = given.tolist() if hasattr(given, "tolist") else given
+    several = given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
     if not several:
         raise ValueError(f"`{name}` must name at least one. Received: {name}={given!r}")
+    several = [check(name, each) for each in several]
     return tuple(several[k % len(several)] for k in range(members))
 
 

@@ -1,6 +1,7 @@
 """The network: stacks in doubly residual order, M members side by side, trained by Keras' own `fit`."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import keras
 import tensorflow as tf
@@ -86,9 +87,8 @@ class NBeats(Network):
         check = check_int if on_grid else check_positive
         self.horizon = check("horizon", horizon)
         self.lookback, self.scaling, self.members = lookback, scaling, check_int("members", members)
-        self.lookbacks = tuple(check("lookback", each) for each in in_turn("lookback", lookback, members))
-        scalings = in_turn("scaling", scaling, members)
-        self.scalings = tuple(check_choice("scaling", each, SCALINGS) for each in scalings)
+        self.lookbacks = in_turn("lookback", lookback, members, check)
+        self.scalings = in_turn("scaling", scaling, members, partial(check_choice, choices=SCALINGS))
         longest = max(self.lookbacks)
         self.window = check("window", window or longest)
         if self.window < longest:

@@ -76,17 +76,16 @@ class Panel:
             stamps = None if stamps is None else stamps[observed]
         return cls(ids, values, steps, after, starts, calendar, columns, stamps)
 
-    def of_kind(self, df: pd.DataFrame, time_unit: str = "D") -> "Panel":
+    def of_kind(self, df: pd.DataFrame) -> "Panel":
         """Return the panel of another frame on this one's calendar.
 
         Args:
             df: as for `from_frame`, of the same columns.
-            time_unit: as for `from_frame`. Defaults to "D".
 
         Raises:
             DataError: the frame cannot be used, or its irregular times are numbers where these are stamps, or the reverse.
         """
-        panel = Panel.from_frame(df, self.columns, self.calendar.freq, time_unit)
+        panel = Panel.from_frame(df, self.columns, self.calendar.freq, self.calendar.time_unit or "D")
         if self.calendar.freq is None and panel.calendar.time_unit != self.calendar.time_unit:
             kinds = ["numbers" if p.calendar.time_unit is None else "stamps" for p in (self, panel)]
             raise DataError(

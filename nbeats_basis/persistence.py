@@ -11,42 +11,42 @@ from nbeats_basis._version import __version__
 from nbeats_basis.ensemble import as_one
 from nbeats_basis.model import NBeats
 from nbeats_basis.network import Network
-from nbeats_basis.panel import Columns
+from nbeats_basis.panel import Columns, Panel
 
-SCHEMA = 4
+SCHEMA = 5
 
 
-def write(folder: Path, settings: dict, net: Network, history: pd.DataFrame, columns: Columns) -> None:
+def write(folder: Path, settings: dict, net: Network, panel: Panel, last: float) -> None:
     """Write `forecaster.json`, `network.weights.h5` and `history.npz`.
 
     Args:
         folder: made if it is not there.
         settings: what JSON can hold; what `write_history` adds and the networks' configurations are added.
         net: the network.
-        history: long frame.
-        columns: names of its columns.
+        panel: the series.
+        last: how much of each series is kept, as for `Panel.to_frame`.
 
     Raises:
-        TypeError: series named by anything but strings and integers.
+        TypeError: series named by anything but strings and integers, or a time zone without a name.
     """
-    write_history(
-        folder, {**settings, "networks": [each.get_config() for each in net.networks()]}, history, columns
-    )
+    networks = [each.get_config() for each in net.networks()]
+    write_history(folder, {**settings, "networks": networks}, panel, last)
     net.save_weights(folder / "network.weights.h5")
 
 
-def write_history(folder: Path, settings: dict, history: pd.DataFrame, columns: Columns) -> None:
+def write_history(folder: Path, settings: dict, panel: Panel, last: float | None = None) -> None:
     """Write `forecaster.json` and `history.npz`.
 
     Args:
         folder: made if it is not there.
-        settings: what JSON can hold; schema, version, columns, names of the series and type of the times are added.
-        history: long frame.
-        columns: names of its columns.
+        settings: what JSON can hold; schema, version and what tells the panel again are added.
+        panel: the series.
+        last: how much of each series is kept, as for `Panel.to_frame`. Defaults to None, all.
 
     Raises:
-        TypeError: series named by anything but strings and integers.
+        TypeError: series named by anything but strings and integers, or a time zone without a name.
     """
+    columns, history = panel.columns, panel.to_frame(last=last)
     stamps, dtype = _plain_stamps(history[columns.time])
     codes, ids = pd.factorize(history[columns.id])
     ids = [i.item() if isinstance(i, np.generic) else i for i in ids]
@@ -60,6 +60,8 @@ def write_history(folder: Path, settings: dict, history: pd.DataFrame, columns: 
         "version": __version__,
         **settings,
         "columns": asdict(columns),
+        "freq": panel.calendar.freq,
+        "time_unit": panel.calendar.time_unit,
         "time_dtype": dtype,
         "ids": ids,
     }
@@ -67,8 +69,8 @@ def write_history(folder: Path, settings: dict, history: pd.DataFrame, columns: 
     np.savez_compressed(folder / "history.npz", id=codes, ds=stamps, y=history[columns.target].to_numpy())
 
 
-def read(folder: Path) -> tuple[dict, Network, pd.DataFrame, Columns]:
-    """Return what `write` was given.
+def read(folder: Path) -> tuple[dict, Network, Panel]:
+    """Return what `write` was given, the panel of what was kept.
 
     Args:
         folder: of `write`.
@@ -76,14 +78,14 @@ def read(folder: Path) -> tuple[dict, Network, pd.DataFrame, Columns]:
     Raises:
         ValueError: the folder was written by a version of another form.
     """
-    settings, history, columns = read_history(folder)
+    settings, panel = read_history(folder)
     net = as_one([NBeats.from_config(config) for config in settings["networks"]])
     net.load_weights(folder / "network.weights.h5")
-    return settings, net, history, columns
+    return settings, net, panel
 
 
-def read_history(folder: Path) -> tuple[dict, pd.DataFrame, Columns]:
-    """Return what `write_history` was given.
+def read_history(folder: Path) -> tuple[dict, Panel]:
+    """Return what `write_history` was given, the panel of what was kept.
 
     Args:
         folder: of `write_history`.
@@ -103,7 +105,7 @@ def read_history(folder: Path) -> tuple[dict, pd.DataFrame, Columns]:
         # categories keep the order of the series, whatever they were sorted by
         ids = pd.Categorical.from_codes(arrays["id"], settings["ids"])
         history = pd.DataFrame({columns.id: ids, columns.time: stamps, columns.target: arrays["y"]})
-    return settings, history, columns
+    return settings, Panel.from_frame(history, columns, settings["freq"], settings["time_unit"] or "D")
 
 
 def _plain(value):
@@ -115,7 +117,15 @@ def _plain_stamps(stamps: pd.Series) -> tuple[np.ndarray, str]:
     """Return the times as numbers and the name of their type."""
     if pd.api.types.is_numeric_dtype(stamps):
         return stamps.to_numpy(), str(stamps.dtype)
-    return pd.DatetimeIndex(stamps).asi8, str(stamps.dtype)
+    index, dtype = pd.DatetimeIndex(stamps), str(stamps.dtype)
+    try:
+        pd.api.types.pandas_dtype(dtype)
+    except (TypeError, KeyError) as error:
+        raise TypeError(
+            f"the time zone {index.tz} cannot be saved by name. Convert the column of times, such as by "
+            "tz_convert('Europe/Berlin')."
+        ) from error
+    return index.asi8, dtype
 
 
 def _typed_stamps(stamps: np.ndarray, dtype: str) -> pd.Series:

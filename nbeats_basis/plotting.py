@@ -109,7 +109,7 @@ def _with_few_dates(figure):
 
     for ax in figure.axes:
         if isinstance(ax.xaxis.get_major_locator(), AutoDateLocator):
-            ax.xaxis.set_major_locator(AutoDateLocator(maxticks=6))
+            ax.xaxis.set_major_locator(AutoDateLocator(minticks=3, maxticks=7))
             ax.xaxis.set_major_formatter(ConciseDateFormatter(ax.xaxis.get_major_locator()))
     return figure
 

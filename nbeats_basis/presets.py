@@ -63,11 +63,9 @@ def plan(params: dict, panel: Panel) -> list[dict]:
         members = max(_MEMBERS[preset] // len(kinds), 1) if preset else _default_members(training, panel)
     members = check_int("members", members)
     scaling = _scaling(head, panel) if params["scaling"] is None else params["scaling"]
-    if in_ratios:  # the second half
-        scaling = [scaling] * ceil(members / 2) + ["ratio"] * (members // 2)
     shared = {
         "head": head,
-        "scaling": scaling,
+        "scaling": scaling if not in_ratios else [scaling] * ceil(members / 2) + ["ratio"] * (members // 2),
         "members": members,
         "multiples": _LOOKBACKS[preset],
         "training": training,
@@ -84,15 +82,14 @@ def plan(params: dict, panel: Panel) -> list[dict]:
         for number, stacks in enumerate(kinds)
     ]
     if params["stacks"] is None and panel.calendar.freq is not None:
-        plans.append(_smoothing(plans, panel))
+        plans.append(_smoothing(plans, panel, "ratio" if in_ratios else scaling))
     return plans
 
 
-def _smoothing(plans: list[dict], panel: Panel) -> dict:
+def _smoothing(plans: list[dict], panel: Panel, scaling) -> dict:
     """Return the arguments of a smoothing network that counts as much as all others together and trains for few steps."""
     season, last = season_length(panel.calendar.freq), plans[-1]
     training = last["training"]
-    scaling = "ratio" if "ratio" in last["scaling"] else last["scaling"]
     stack = Smoothing([season] if season > 1 else None, multiplicative=True)
     members = len(_SMOOTHED)
     return last | {

@@ -119,7 +119,7 @@ class PursuitForecaster:
         self._check_fitted()
         levels, panel, pursuits = check_quantiles(level, quantiles), self._panel, self.pursuits_
         if df is not None:
-            panel = panel.of_kind(df, self.time_unit)
+            panel = panel.of_kind(df)
             pursuits = self._pursuits(panel, 0)
         frame, queries = self._asked(panel, at, spacing)
         answers = np.zeros((len(queries.windows), queries.times.shape[-1], 2))
@@ -148,13 +148,12 @@ class PursuitForecaster:
         panel = self._panel
         settings = {
             "params": {name: getattr(self, name) for name in _PARAMS},
-            "freq_": panel.calendar.freq,
             "spacing_": self._spacing,
             "poles": [
                 [p.frequencies_.tolist(), p.decays_.tolist()] for p in map(self.pursuits_.get, panel.ids)
             ],
         }
-        persistence.write_history(Path(path), settings, panel.to_frame(), panel.columns)
+        persistence.write_history(Path(path), settings, panel)
 
     @classmethod
     def load(cls, path: str) -> "PursuitForecaster":
@@ -166,9 +165,9 @@ class PursuitForecaster:
         Raises:
             ValueError: the folder was written by a version of another form.
         """
-        settings, history, columns = persistence.read_history(Path(path))
+        settings, panel = persistence.read_history(Path(path))
         self = cls(**settings["params"])
-        self._panel = panel = Panel.from_frame(history, columns, settings["freq_"], self.time_unit)
+        self._panel = panel
         self._spacing = settings["spacing_"]
         self.pursuits_ = {
             name: ContinuousOMP(self.num_atoms, trend=self.trend).solve(times, values, *poles)

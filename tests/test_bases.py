@@ -226,3 +226,23 @@ def test_learned_knots_are_those_of_fixed_splines(extrapolate):
             np.testing.assert_allclose(
                 learned.derivative(times, order).numpy()[~close], expected[~close], atol=1e-5 * 10**order
             )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("order", [1, 2])
+def test_spline_derivatives_at_the_knots_are_those_of_one_interval(rng, dtype, order):
+    """Which of the two intervals at a knot counts must not depend on rounding; the last knot has the tangent."""
+    for _ in range(40):
+        size, end = rng.integers(4, 30), rng.uniform(0.5, 150)
+        knots = np.linspace(0, end, size).astype(dtype).astype("float64")
+        basis = BSpline(knots=knots)
+        coefficients = rng.normal(size=basis.num_terms)
+        spline = SciPySpline(np.r_[[0] * 3, knots, [knots[-1]] * 3], coefficients, 3)
+        found = np.array(basis.derivative(knots[:-1].astype(dtype), order)) @ coefficients
+        size = np.abs(spline(knots, order)).max()
+        np.testing.assert_allclose(
+            found, spline(knots[:-1], order), atol=size * (1e-4 if dtype == "float32" else 1e-9)
+        )
+        if order == 1:
+            line = np.array(basis.derivative(knots.astype(dtype))) @ basis.nodes
+            np.testing.assert_allclose(line, 1, atol=1e-3 if dtype == "float32" else 1e-9)

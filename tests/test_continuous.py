@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import least_squares
 
-from nbeats_basis.bases.poles import cells, collect
+from nbeats_basis.bases.poles import cells, collect, half_rate, spectrum
 from nbeats_basis.sparse import ContinuousOMP, matrix_pencil
 
 DECAYS, FREQUENCIES = np.array([0.02, 0.05, 0.0]), np.array([0.11, 0.13, 0.31])
@@ -185,3 +185,49 @@ def test_a_pursuit_starts_a_basis():
     codes = np.linalg.lstsq(inside, truth(times), rcond=None)[0]
     np.testing.assert_allclose(basis(later).numpy() @ codes, truth(later), atol=1e-5)  # weights are float32
     assert basis.span == (pursuit.start_, 63.0) and len(basis.trainable_variables) == 1
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.4])
+def test_no_frequency_is_above_the_highest(rng, spread):
+    """A faster wave is not found, nor its alias: not by the grid, not by the pencil, not by refining."""
+    times = np.arange(100.0) + rng.uniform(-spread, spread, 100)
+    values = (
+        0.5 * np.cos(2 * np.pi * 0.35 * times) + np.cos(2 * np.pi * 0.19 * times) + 0.1 * rng.normal(size=100)
+    )
+    found = ContinuousOMP(3, max_frequency=0.2).fit(times, values).frequencies_
+    assert len(found) and (found <= 0.2).all()
+    assert np.abs(found - 0.19).min() < 0.005
+    free = ContinuousOMP(3).fit(times, values).frequencies_
+    assert np.abs(free - 0.35).min() < 0.005
+
+
+def test_what_alternates_is_at_half_the_rate_with_the_amplitude_it_has(rng):
+    times = np.arange(60.0)
+    pursuit = ContinuousOMP().fit(times, 5 + (-1) ** times + 0.01 * rng.normal(size=60))
+    assert pursuit.frequencies_[0] == 0.5
+    assert pursuit.amplitudes_.max() == pytest.approx(1, abs=0.05)
+    np.testing.assert_allclose(pursuit.predict([60.0, 61.0]), [6, 4], atol=0.05)
+    assert (pursuit.deviation([60.0, 60.5, 61.0]) < 0.1).all()
+
+
+def test_bursts_do_not_ask_for_more_cells_than_observations_pay_for(rng):
+    """Five readings within 40 s, once a day: their gap would be a rate of a grid of 168,000 frequencies."""
+    times = (np.arange(40)[:, None] + np.arange(5) * 10 / 86400).ravel()
+    data, length = collect([(times, rng.normal(size=200))], 1, 0.0)
+    assert half_rate(data) * length == pytest.approx(4 * 200)
+    regular, _ = collect([(np.arange(50.0), rng.normal(size=50))], 1, 0.0)
+    assert half_rate(regular) == 0.5
+
+
+def test_the_pencil_of_a_long_series_is_exact_in_windows(rng):
+    times = np.arange(4000.0)
+    values = np.cos(0.7 * times) * np.exp(-1e-3 * times) + 0.5 * np.cos(0.705 * times + 1)
+    frequencies, decays = matrix_pencil(values, 2)
+    np.testing.assert_allclose(np.sort(frequencies) * 2 * np.pi, [0.7, 0.705], atol=1e-7)
+    np.testing.assert_allclose(np.sort(decays), [0, 1e-3], atol=1e-7)
+
+
+def test_a_constant_has_no_spectrum_and_no_basis():
+    np.testing.assert_array_equal(spectrum(np.arange(9.0), np.full(9, 3.0), [0.1, 0.2]), [0, 0])
+    with pytest.raises(ValueError, match="no oscillation was found"):
+        ContinuousOMP().fit(np.arange(9.0), np.full(9, 3.0)).to_basis(9.0)

@@ -242,6 +242,8 @@ def test_the_default_has_smoothing_of_half_the_weight_beside_its_network():
             [["level"] * 3 + ["ratio"] * 3, "ratio"],
         ),
         ({"preset": "best", "scaling": "none"}, 0, ["none"] * 3),
+        ({"preset": "fast", "members": 1}, 0, [["std"], "ratio"]),
+        ({"scaling": ["std", "ratio"]}, 0, [["std", "ratio"]] * 2),
         ({"preset": "best", "freq": None}, 0, ["std"]),
         ({"head": nb.heads.StudentT("mape")}, 0, ["level", "level"]),
         ({}, 0, ["std", "std"]),

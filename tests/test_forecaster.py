@@ -1,8 +1,10 @@
 """The forecaster end to end: scikit-learn manners, invariances, persistence, errors."""
 
 import functools
+import io
 import subprocess
 import sys
+import warnings
 
 import keras
 import numpy as np
@@ -436,6 +438,8 @@ def test_bad_levels_are_refused(fitted, panel):
         fitted.predict(level=[80], quantiles=[0.5])
     with pytest.raises(TypeError, match="level=80"):
         fitted.predict(level=80)
+    with pytest.raises(TypeError, match="level=80"):
+        fitted.plot(level=80)
     point = quick_forecaster(head=nb.heads.Point()).fit(panel, verbose=0)
     with pytest.raises(ValueError, match="distribution"):
         point.predict(level=[80])
@@ -528,3 +532,28 @@ def test_the_default_head_suits_sizes_zeros_and_negative_values(panel):
     for frame in (panel, sparse, panel.assign(y=panel.y - panel.y.mean())):
         model = quick_forecaster().fit(frame, verbose=0).model
         assert (model.head, model.scaling) == (nb.heads.StudentT("height"), "std")
+
+
+def test_every_entry_of_a_list_for_members_is_checked_and_arrays_are_lists(panel):
+    for kwargs, message in [
+        ({"lookback": [9, 9, -3]}, "lookback=-3"),
+        ({"scaling": ["std", "std", "minmax"]}, "scaling='minmax'"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            quick_forecaster(members=2, **kwargs).fit(panel, verbose=0)
+    arrays = {"lookback": np.array([9, 12]), "scaling": pd.Series(["std", "level"])}
+    model = quick_forecaster(members=3, **arrays).fit(panel, verbose=0).model
+    assert model.lookbacks == (9, 12, 9) and model.scalings == ("std", "level", "std")
+    assert quick_forecaster(members=1, lookback=[9, 30]).fit(panel, verbose=0).model.window == 9
+
+
+@pytest.mark.parametrize(("freq", "horizon"), [("MS", 36), ("h", 12), ("QS", 2), ("W-SUN", 26)])
+def test_pictures_of_any_span_are_drawn_without_a_warning(freq, horizon):
+    df = nb.synthetic.seasonal_panel(1, 60).assign(ds=lambda df: pd.date_range("2020", periods=60, freq=freq))
+    forecaster = quick_forecaster(horizon=horizon, lookback=12, freq=freq).fit(df, verbose=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for figure in (forecaster.plot(), forecaster.plot_components()):
+            figure.savefig(io.BytesIO())
+    with pytest.raises(ValueError, match="`ids` must be series"):
+        forecaster.plot(ids=[])

@@ -1,5 +1,6 @@
 """Irregular times end to end: windows against a slow loop, invariances, queries, slopes, smooths, persistence."""
 
+import dateutil.tz
 import numpy as np
 import pandas as pd
 import pytest
@@ -501,3 +502,26 @@ def test_members_are_weighted_by_the_time_held_out(numbers):
     order = np.argsort(each)
     middle = each[order][(np.cumsum(weights[order]) >= 0.5).argmax()]
     np.testing.assert_allclose(forecaster.model.forecast(window)["mean"], [[middle]], rtol=1e-5)
+
+
+def test_arguments_set_after_fitting_do_not_count_before_the_next(numbers, tmp_path):
+    """Neither for new frames nor for what is saved: units and thinning are those fitted with."""
+    day = pd.Timestamp("2024-01-01")
+    df = numbers.assign(ds=day + pd.to_timedelta(numbers.ds, unit="D"))
+    forecaster = irregular(horizon="8D", lookback="20D").fit(df, verbose=0)
+    expected = forecaster.predict(spacing="1D")
+    forecaster.set_params(time_unit="h", training=nb.Training(max_points=4))
+    pd.testing.assert_frame_equal(forecaster.predict(df, spacing="1D"), expected)
+    forecaster.save(tmp_path / "model")
+    loaded = nb.Forecaster.load(tmp_path / "model")
+    pd.testing.assert_frame_equal(loaded.predict(spacing="1D"), expected)
+    assert loaded.time_unit == "h" and loaded.training.max_points == 4
+
+
+def test_time_zones_without_a_name_are_not_saved(numbers, tmp_path):
+    zone = dateutil.tz.gettz("Europe/Berlin")
+    stamps = pd.Timestamp("2024-01-01", tz=zone) + pd.to_timedelta(numbers.ds, unit="D")
+    forecaster = irregular(horizon="8D", lookback="20D").fit(numbers.assign(ds=stamps), verbose=0)
+    with pytest.raises(TypeError, match="cannot be saved by name"):
+        forecaster.save(tmp_path / "model")
+    assert not (tmp_path / "model").exists()

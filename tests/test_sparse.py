@@ -184,11 +184,12 @@ def test_the_gap_bounds_the_objective(problem):
     assert (excess <= early.gap.numpy() + 1e-12).all() and excess.max() > 0
 
 
+@pytest.mark.parametrize("strength", [0.0, -0.0])
 @pytest.mark.parametrize("solver", sparse.solvers.SOLVERS)
-def test_a_strength_of_0_is_least_squares(problem, solver):
+def test_a_strength_of_0_is_least_squares(problem, solver, strength):
     """Only a residual of no correlation is dual feasible then, else 0: the gap is 0 or the share of squares left."""
     design, values, _ = (p[:70] for p in problem)
-    found = sparse.solve(design, values, sparse.L1(0.0), solver=solver, max_iterations=300)
+    found = sparse.solve(design, values, sparse.L1(np.float64(strength)), solver=solver, max_iterations=300)
     expected = np.stack([np.linalg.lstsq(d, y, rcond=None)[0] for d, y in zip(design, values, strict=True)])
     np.testing.assert_allclose(found.codes, expected, atol=1e-4)
     left = ((values - np.einsum("blk,bk->bl", design, expected)) ** 2).sum(axis=1) / (values**2).sum(axis=1)
@@ -436,3 +437,36 @@ def test_no_signals_have_no_codes():
     )
     assert code(np.zeros((0, 30))).shape == (0, 60)
     assert code(np.ones((3, 30))).shape == (3, 60)
+
+
+def test_a_window_without_observations_has_codes_and_gradients_of_zero(rng):
+    design, values = tf.Variable(rng.normal(size=(6, 3))), tf.constant(rng.normal(size=(2, 6)))
+    strength, mask = tf.Variable([[0.1], [0.1]], dtype="float64"), np.ones((2, 6))
+    mask[1] = 0
+
+    def gradients(values, strength, mask):
+        with tf.GradientTape() as tape:
+            total = tf.reduce_sum(sparse.lasso(design, values, sparse.L1(strength), mask=mask) ** 2)
+        return tape.gradient(total, [design, strength])
+
+    both = gradients(values, strength, mask)
+    alone = gradients(values[:1], tf.Variable(strength[:1]), mask[:1])
+    np.testing.assert_allclose(both[0], alone[0], rtol=1e-9)
+    assert both[1][1] == 0 and alone[1][0] != 0
+
+
+def test_one_signal_is_coded_in_many_dictionaries(rng):
+    designs, values = rng.normal(size=(3, 15, 10)), rng.normal(size=15)
+    codes = sparse.lasso(designs, values, sparse.L1(0.3)).numpy()
+    for design, code in zip(designs, codes, strict=True):
+        np.testing.assert_allclose(code, sparse.lasso(design, values, sparse.L1(0.3)), atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_matching_pursuit_leaves_out_atoms_that_are_nowhere_observed(rng, dtype):
+    design = rng.normal(size=(20, 8)).astype(dtype)
+    design[:12, 3:] = 0  # seen later only
+    values, mask = rng.normal(size=20).astype(dtype), (np.arange(20) < 12).astype(dtype)
+    codes = sparse.orthogonal_matching_pursuit(design, values, 6, mask).numpy()
+    expected = np.linalg.lstsq(design[:12, :3], values[:12], rcond=None)[0]
+    np.testing.assert_allclose(codes, np.r_[expected, np.zeros(5)], atol=1e-4 if dtype == "float32" else 1e-9)

@@ -1,5 +1,6 @@
 """Unrolled pursuits against loops written from the papers."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -276,3 +277,31 @@ def test_tied_layers_share_their_weights(kind):
         weight.assign(tied.shared[name])
     np.testing.assert_allclose(tied(values, design), free(values, design), atol=1e-6)
     assert kind.from_config(tied.get_config()).tied
+
+
+def test_pairs_are_saved_with_a_model(tmp_path):
+    layer = sparse.SLISTA(4, threshold=0.05)
+    layer.pair([0, 2], [1, 3], K)
+    inputs = keras.Input((L,)), keras.Input((L, K))
+    model = keras.Model(inputs, layer(*inputs))
+    model.save(tmp_path / "model.keras")
+    design, values = np.tile(dictionary(), (3, 1, 1)), RNG.normal(size=(3, L))
+    expected = model([values, design]).numpy()
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded([values, design]), expected)
+    unpaired = sparse.SLISTA(4, threshold=0.05)
+    assert np.abs(unpaired(values, design) - expected).max() > 1e-3
+
+
+def test_stagewise_training_takes_no_more_steps_than_asked_and_needs_weights():
+    design = tf.constant(dictionary((10, 20)), "float32")
+
+    def draw(step):
+        codes = tf.random.stateless_normal((8, 20), tf.stack([step, tf.constant(7, "int64")]))
+        return tf.matmul(codes, design, transpose_b=True), design, codes
+
+    validation = draw(tf.constant(99, "int64"))
+    history = sparse.train_stagewise(sparse.SLISTA(1), draw, validation, steps=30)
+    assert history[-1]["steps"] == 3 * 30
+    with pytest.raises(ValueError, match="HyperLISTA has no weights"):
+        sparse.train_stagewise(sparse.HyperLISTA(3), draw, validation, steps=30)

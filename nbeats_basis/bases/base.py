@@ -61,7 +61,7 @@ class Basis(MemberLayer):
         return [ops.swapaxes(self.evaluate_from(times, order, origin), -1, -2)]
 
     def __call__(self, times, origin=None):
-        """Return the functions at `times`, `(..., T, K)`; lists and integers are welcome."""
+        """Return the functions at `times`, `(..., T, K)`; lists and integers are welcome, as float32: give larger than 2^24 as float64."""
         return super().__call__(_as_float(times), origin)
 
     def call(self, times, origin=None):

@@ -139,7 +139,8 @@ class BSpline(Basis):
         if order == 0:
             powers = [ops.clip(place, 0.0, 1.0)]
         else:
-            powers = [ops.cast(ops.logical_and(place >= 0, place < 1), dtype)]
+            begun = ops.cast(times[..., None] >= ops.cast(breaks, dtype), dtype)
+            powers = [begun[..., :-1] - begun[..., 1:]]  # of one interval, whatever is rounded
         for _ in range(max(order, 1), self.degree):
             powers.append(powers[-1] * place if order else powers[-1] * powers[0])
         factors = [prod(range(d - order + 1, d + 1)) for d in range(max(order, 1), self.degree + 1)]

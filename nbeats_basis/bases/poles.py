@@ -9,10 +9,12 @@ from nbeats_basis.checks import check_int
 _STEPS = 200  # most of a refinement
 _EXACT = 1e-6  # least noise of a series, relative to its values
 ROUGH = 1e-8  # tolerance of a refinement to which others are compared
+_ROUNDING = 1e-10  # share of a size below which another is no direction of its own
 _CHUNK = 2**21  # entries of the waves held at once
 _DECAYS = (0.0, 2.0, 4.0, 8.0)  # of the cells, times 1 / T; their frequencies are 1 / T apart
 _SLOW = (0.25, 0.5)  # frequencies of cells below, times 1 / T
 _JITTER = 1e-9  # of the cells' normal equations, functions being of norm 1
+_FULLEST = 4  # times the number of observations: cells' frequencies, where observations come in bursts
 _CANDIDATES = 8  # cells of which the pole they point to is looked at
 
 
@@ -93,25 +95,39 @@ def pursue(
         data: of `collect`.
         length: of `collect`.
         num_atoms: number of oscillations.
-        max_frequency: highest looked at; None for half the rate of the most densely observed series. Defaults to None.
+        max_frequency: highest; None for `half_rate`. Defaults to None.
         refined: False to leave the poles as first chosen. Defaults to True.
     """
-    gap = min(np.median(np.diff(np.unique(times))) for times, *_ in data)
-    highest = max_frequency or 1 / (2 * gap)
+    highest = max_frequency or half_rate(data)
     poles = np.zeros((0, 2))
     for _ in range(num_atoms):
         poles = np.vstack([poles, _choose(data, poles, length, highest)])
-        poles = refine(data, poles, length, ROUGH) if refined else poles
+        poles = refine(data, poles, length, ROUGH, highest) if refined else poles
         yield poles
+
+
+def half_rate(data) -> float:
+    """Return half the rate of the most densely observed series, by its median gap; in bursts at most 4 N over its span.
+
+    Args:
+        data: of `collect`.
+    """
+    rates = []
+    for times, *_ in data:
+        gaps = np.diff(np.unique(times))
+        rates.append(min(0.5 / np.median(gaps), _FULLEST * len(times) / gaps.sum()))
+    return max(rates)
 
 
 def _choose(data, poles, length, highest) -> tuple[float, float]:
     """Return the pole that explains most, beside those found, of the poles that the best cells of a grid point to."""
-    grid, found = np.array([*_SLOW, *range(1, max(2, int(length * highest)))]) / length, []
+    grid = np.array([*_SLOW, *range(1, max(2, int(length * highest))), length * highest]) / length
+    found = []
     for decay in _DECAYS:
         power, offsets = cells(data, poles, grid, decay / length, length)
         best = np.argsort(-power)[:_CANDIDATES]
         frequencies = np.abs(grid[best] + np.clip(offsets[best, 0] * length, -0.5, 0.5) / length)
+        frequencies = np.minimum(frequencies, highest)
         decays = np.maximum(decay + np.clip(offsets[best, 1] * length, -2, 2), 0) / length
         found.extend(zip(power[best], frequencies, decays, strict=True))
     found = [pole for _, *pole in sorted(found, reverse=True)[:_CANDIDATES]]
@@ -177,7 +193,9 @@ def spectrum(times, values, frequencies, decay: float = 0.0) -> np.ndarray:
     explained = _explained(
         times, values, np.ones((len(times), 1)), np.zeros((0, 2)), np.asarray(frequencies), decay
     )
-    return explained / ((values - values.mean()) ** 2).sum()
+    return (
+        explained / ((values - values.mean()) ** 2).sum() if np.ptp(values) > 0 else np.zeros_like(explained)
+    )
 
 
 def _explained(times, values, columns, poles, grid, decay) -> np.ndarray:
@@ -205,9 +223,10 @@ def _gains(times, left, basis, grid, decay) -> np.ndarray:
     cc, ss, cs = (cos**2).sum(axis=1), (sin**2).sum(axis=1), (cos * sin).sum(axis=1)
     c, s = cos @ left, sin @ left
     determinant = cc * ss - cs**2
-    safe = determinant > 1e-10 * np.maximum(cc, ss) ** 2
+    safe = determinant > _ROUNDING * np.maximum(cc, ss) ** 2
     power = (ss * c**2 + cc * s**2 - 2 * cs * c * s) / np.where(safe, determinant, 1)
-    return np.where(safe, power, 0.0)
+    alone = cc + ss > _ROUNDING * len(times)  # one direction, as at half the rate of equally spaced times
+    return np.where(safe, power, np.where(alone, (c**2 + s**2) / np.where(alone, cc + ss, 1), 0.0))
 
 
 def oscillations(times, poles) -> np.ndarray:
@@ -222,7 +241,7 @@ def oscillations(times, poles) -> np.ndarray:
     return np.concatenate([envelope * np.cos(angle), envelope * np.sin(angle)], axis=1)
 
 
-def refine(data, poles, length: float, tolerance: float = 1e-15) -> np.ndarray:
+def refine(data, poles, length: float, tolerance: float = 1e-15, highest: float = np.inf) -> np.ndarray:
     """Return the poles of least squares near those given: Levenberg and Marquardt, steps in units of 1 / T.
 
     Args:
@@ -230,13 +249,15 @@ def refine(data, poles, length: float, tolerance: float = 1e-15) -> np.ndarray:
         poles: frequencies and decays, `(k, 2)`.
         length: of `collect`.
         tolerance: share of the squares left that a step must gain for another one. Defaults to 1e-15.
+        highest: frequency that none may exceed; those at it stay there. Defaults to inf.
     """
+    free = np.stack([poles[:, 0] < highest, np.full(len(poles), True)], axis=1).ravel()
     damping, (residual, jacobian) = 1e-3, linearise(data, poles)
     for _ in range(_STEPS):
-        scaled = jacobian / length
+        scaled = jacobian * free / length
         normal, slope = scaled.T @ scaled, scaled.T @ residual
         step = np.linalg.solve(normal + damping * np.diag(np.diag(normal) + 1e-12), -slope)
-        proposal = np.abs(poles + step.reshape(poles.shape) / length)
+        proposal = np.minimum(np.abs(poles + step.reshape(poles.shape) / length), (highest, np.inf))
         trial = linearise(data, proposal)
         gain = residual @ residual - trial[0] @ trial[0]
         if gain > 0:
@@ -262,7 +283,7 @@ def linearise(data, poles) -> tuple[np.ndarray, np.ndarray]:
     for times, values, columns in data:
         atoms = oscillations(times, poles)
         basis, triangle = np.linalg.qr(np.concatenate([columns, atoms], axis=1))
-        coefficients = np.linalg.lstsq(triangle, basis.T @ values, rcond=None)[0][columns.shape[1] :]
+        coefficients = np.linalg.lstsq(triangle, basis.T @ values, rcond=_ROUNDING)[0][columns.shape[1] :]
         change = slopes(times, atoms, coefficients)
         residuals.append(values - basis @ (basis.T @ values))
         jacobians.append(-(change - basis @ (basis.T @ change)))

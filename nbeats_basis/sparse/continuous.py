@@ -8,7 +8,16 @@ import keras
 import numpy as np
 
 from nbeats_basis.bases.damped import DampedSinusoid
-from nbeats_basis.bases.poles import ROUGH, collect, linearise, oscillations, pursue, refine, slopes
+from nbeats_basis.bases.poles import (
+    ROUGH,
+    collect,
+    half_rate,
+    linearise,
+    oscillations,
+    pursue,
+    refine,
+    slopes,
+)
 from nbeats_basis.checks import check_int, check_positive
 
 _EXACT = 1e-12  # a residual below this share of the values is rounding error
@@ -16,7 +25,9 @@ _PATIENCE = (
     2  # oscillations in a row that do not improve the information criterion, after which there are no more
 )
 _LINE = 4  # different times below which there is no line
-_RANK = 1e-10  # of parameters, beside the most certain: those less certain are left out of the deviation
+_RANK = 1e-10  # of parameters, beside the most certain: those less certain are left out
+_NEAR = 0.25  # cycles over the series by which a frequency misses half the rate of observation
+_PENCIL = 512  # most values of a window of the pencil, for which time and memory are linear in the series
 
 
 class ContinuousOMP:
@@ -31,7 +42,8 @@ class ContinuousOMP:
     Args:
         num_atoms: most oscillations, 0 for a constant. Defaults to 8.
         noise: standard deviation of the noise to stop at, above 0; None for the information criterion. Defaults to None.
-        max_frequency: highest frequency; None for half the rate of observation. Defaults to None.
+        max_frequency: highest frequency; None for half the rate of observation, by the median gap, at most 4 N over the span
+            where observations come in bursts. Defaults to None.
         refined: False to leave frequencies and decays as first chosen. Defaults to True.
         trend: True for a straight line instead of the constant, where there are at least 4 times. Defaults to False.
 
@@ -79,7 +91,8 @@ class ContinuousOMP:
             mask: `(N,)`, 1 where observed; None for all. Defaults to None.
 
         Raises:
-            ValueError: no more different times of observation than 2 `num_atoms` + 1, unless all values are equal.
+            ValueError: no more different times of observation than 2 `num_atoms` + 1, or one more with a trend, unless all values
+                are equal.
         """
         times, values = self._observed(times, values, mask)
         poles = np.zeros((0, 2))
@@ -166,45 +179,59 @@ class ContinuousOMP:
 
     def _choose(self, data, length, scale):
         """Return the poles of the least information criterion, or the fewest that leave the noise; a constant may be best."""
-        best, since = (np.inf, None), 0
+        best, since, highest = (np.inf, None), 0, self.max_frequency or half_rate(data)
         for poles in chain(
             [np.zeros((0, 2))],
-            pursue(data, length, self.num_atoms, self.max_frequency, self.refined),
+            pursue(data, length, self.num_atoms, highest, self.refined),
         ):
-            poles = self._better(data, length, poles)
-            residual = linearise(data, poles)[0]
-            left, count = np.mean(residual**2), len(residual)
+            poles = self._better(data, length, poles, highest)
+            left, score = _criterion(data, poles)
             if self.noise is not None and left * scale**2 <= self.noise**2:
                 best = (-np.inf, poles)
                 break
-            parameters = data[0][2].shape[1] + 4 * len(poles)
-            score = count * np.log(left + _EXACT**2) + parameters * np.log(count)
             since = 0 if score < best[0] else since + 1
             best = min(best, (score, poles), key=lambda pair: pair[0])
             if self.noise is None and since == _PATIENCE:
                 break
-        return refine(data, best[1], length) if self.refined and len(best[1]) else best[1]
+        if not (self.refined and len(best[1])):
+            return best[1]
+        return self._alternating(data, length, refine(data, best[1], length, highest=highest))
 
-    def _better(self, data, length, poles):
+    def _better(self, data, length, poles, highest):
         """Return the poles, or those of the matrix pencil where times are equally spaced and it explains more."""
-        times, values, columns = data[0]
-        steps = np.diff(times)
-        if not self.refined or not len(poles) or np.ptp(steps) > 1e-9 * length:
+        step, (_, values, columns) = _step(data, length), data[0]
+        if not self.refined or not len(poles) or not step:
             return poles
         line = np.linalg.lstsq(columns, values, rcond=None)[0][1:]
-        pencil = matrix_pencil(values - columns[:, 1:] @ line, len(poles), steps.mean())
+        pencil = matrix_pencil(values - columns[:, 1:] @ line, len(poles), step)
         pencil = np.stack(pencil, axis=-1)
-        if len(pencil) != len(poles):
+        if len(pencil) != len(poles) or pencil[:, 0].max() > highest:
             return poles
-        pencil = refine(data, pencil, length, ROUGH)
+        pencil = refine(data, pencil, length, ROUGH, highest)
         return min(poles, pencil, key=lambda p: np.sum(linearise(data, p)[0] ** 2))
+
+    def _alternating(self, data, length, poles):
+        """Return the poles, of equally spaced times those next to half their rate at it, where the criterion is no worse.
+
+        There a sine is 0 and no parameter. Next to it, it is next to 0, and noise decides its amplitude.
+        """
+        step = _step(data, length)
+        if not step:
+            return poles
+        near = (0.5 / step - poles[:, 0]) * length < _NEAR
+        if not near.any():
+            return poles
+        moved = np.stack([np.where(near, 0.5 / step, poles[:, 0]), poles[:, 1]], axis=1)
+        moved = refine(data, moved, length, highest=0.5 / step)
+        saved = 2 * near.sum() * np.log(len(data[0][0]))
+        return moved if _criterion(data, moved)[1] - saved <= _criterion(data, poles)[1] else poles
 
     def _keep(self, poles, times, values):
         """Solve for amplitudes and set the attributes."""
         self.frequencies_, self.decays_ = poles.T
         background = self._background(times)
         design = np.concatenate([background, oscillations(times - self.start_, poles)], axis=1)
-        coefficients = np.linalg.lstsq(design, values, rcond=None)[0]
+        coefficients = np.linalg.lstsq(design, values, rcond=_RANK)[0]
         line, waves = np.split(coefficients, [background.shape[1]])
         a, b = np.split(waves, 2)
         self.amplitudes_, self.phases_ = np.hypot(a, b), np.arctan2(-b, a)
@@ -214,11 +241,26 @@ class ContinuousOMP:
         # of all parameters, by the linear model around them
         jacobian = self._jacobian(times)
         freedom = max(1, len(times) - jacobian.shape[1])
-        scale = np.linalg.norm(jacobian, axis=0) + 1e-300
+        scale = self._sizes(jacobian, background.shape[1])
         _, sizes, axes = np.linalg.svd(jacobian / scale, full_matrices=False)
         kept = sizes > _RANK * sizes[0]
         self._unit = (axes[kept] / sizes[kept, None] / scale).T
         self._deviation = np.sqrt(residual @ residual / freedom)
+
+    @staticmethod
+    def _sizes(jacobian, count: int) -> np.ndarray:
+        """Return what each column is measured by: an oscillation's two by both, so that one that is rounding error stays small.
+
+        Args:
+            jacobian: of `_jacobian`.
+            count: columns of the background.
+        """
+        norms = np.linalg.norm(jacobian, axis=0) + 1e-300
+        waves, slopes = np.split(norms[count:], 2)
+        slopes = slopes.reshape(-1, 2) / (2 * np.pi, 1)
+        waves = np.tile(np.hypot(*np.split(waves, 2)), 2)
+        slopes = np.hypot(*slopes.T)[:, None] * (2 * np.pi, 1)
+        return np.concatenate([norms[:count], waves, slopes.ravel()])
 
     def _jacobian(self, times):
         """Return the derivatives of `predict` in level, slope, amplitudes, frequencies and decays, `(N, 1 + 4 k)` or one more."""
@@ -275,11 +317,27 @@ class ContinuousOMP:
             learnable: True to go on learning frequencies and decays. Defaults to True.
 
         Raises:
-            ValueError: the series is a constant, without oscillations.
+            ValueError: the series is without oscillations.
         """
+        if not len(self.frequencies_):
+            raise ValueError("no oscillation was found in the series: there is no basis of them.")
         return DampedSinusoid(
             len(self.frequencies_), self.frequencies_, self.decays_, (self.start_, end), learnable
         )
+
+
+def _step(data, length) -> float:
+    """Return the time between equally spaced times, 0 for others."""
+    steps = np.diff(data[0][0])
+    return steps.mean() if np.ptp(steps) <= 1e-9 * length else 0.0
+
+
+def _criterion(data, poles) -> tuple[float, float]:
+    """Return the mean square left and the Bayesian information criterion."""
+    residual = linearise(data, poles)[0]
+    left, count = np.mean(residual**2), len(residual)
+    parameters = data[0][2].shape[1] + 4 * len(poles)
+    return left, count * np.log(left + _EXACT**2) + parameters * np.log(count)
 
 
 def matrix_pencil(values, num_atoms: int, step: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -294,7 +352,8 @@ def matrix_pencil(values, num_atoms: int, step: float = 1.0) -> tuple[np.ndarray
     """
     values = np.asarray(values, "float64")
     rank = 2 * check_int("num_atoms", num_atoms) + 1
-    hankel = np.lib.stride_tricks.sliding_window_view(values, len(values) // 2)
+    window = min(len(values) // 2, max(_PENCIL, 2 * rank))
+    hankel = np.lib.stride_tricks.sliding_window_view(values, window)
     right = np.linalg.svd(hankel, full_matrices=False)[2][:rank].T
     roots = np.linalg.eigvals(np.linalg.lstsq(right[:-1], right[1:], rcond=None)[0])
     roots = roots[roots.imag > 1e-9]

@@ -33,7 +33,9 @@ def lasso(design, values, penalty: L1, mask=None, tolerance: float = 1e-6, max_i
     if not isinstance(penalty, L1):
         raise TypeError(f"`penalty` must be L1 or ElasticNet. Received: {type(penalty).__name__}")
     gram, moment, energy = statistics(design, values, mask)
-    dtype, batch = moment.dtype, tf.shape(moment)[:-1]
+    dtype, batch = moment.dtype, tf.broadcast_dynamic_shape(tf.shape(gram)[:-2], tf.shape(moment)[:-1])
+    moment = tf.broadcast_to(moment, tf.concat([batch, tf.shape(moment)[-1:]], 0))
+    energy = tf.broadcast_to(energy, batch)
     ridge = penalty.ridge if isinstance(penalty, ElasticNet) else 0.0
     strength = tf.broadcast_to(in_dtype(penalty.strength, dtype), tf.concat([batch, [1]], 0))
     ridge = tf.broadcast_to(in_dtype(ridge, dtype), tf.concat([batch, [1]], 0))
@@ -75,6 +77,7 @@ def _solve_active(gram, active, right):
     """Return the solution of G_SS x = b_S, 0 outside S, `(..., K)`; S is where `active` is 1."""
     inside = active[..., :, None] * active[..., None, :]
     scale = tf.reduce_max(tf.linalg.diag_part(gram), axis=-1)[..., None]
+    scale = tf.where(scale > 0, scale, 1)  # nothing observed
     matrix = gram * inside + tf.linalg.diag((1 - active) * scale)
     jitter = 8 * (1e-16 if gram.dtype == tf.float64 else 1e-7) * scale
     factor = tf.linalg.cholesky(matrix + tf.linalg.diag(jitter * active))

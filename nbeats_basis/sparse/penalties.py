@@ -268,5 +268,5 @@ class GroupL1(Penalty):
 
 
 def _over(size, strength):
-    """Return size / strength, 0 for a size of 0 even where the strength is 0."""
-    return tf.where(size > 0, size / strength, 0)
+    """Return size / strength, 0 for a size of 0 even where the strength is 0, or -0.0, which TensorFlow may make of a constant 0."""
+    return tf.where(size > 0, tf.abs(size / strength), 0)

@@ -9,6 +9,8 @@ from nbeats_basis.sparse.solvers import product, statistics
 def orthogonal_matching_pursuit(design, values, num_atoms: int, mask=None, tolerance: float = 0.0):
     """Return codes of at most `num_atoms` atoms, chosen one by one by correlation with what is left, amplitudes refitted each time.
 
+    Atoms that are 0 wherever there are observations are not chosen.
+
     Args:
         design: Phi, `(..., L, K)` or `(L, K)`; atoms are compared after scaling them to unit norm at the observed points.
         values: y, `(..., L)`.
@@ -30,7 +32,8 @@ def orthogonal_matching_pursuit(design, values, num_atoms: int, mask=None, toler
     for _ in range(num_atoms):
         correlation = tf.abs(moment - product(gram, codes)) / norms
         left = energy - tf.reduce_sum(codes * moment, axis=-1)
-        going = tf.cast(left > tolerance * energy, dtype)[..., None]
+        others = tf.reduce_any((active == 0) & (tf.linalg.diag_part(gram) > 0), axis=-1)
+        going = tf.cast((left > tolerance * energy) & others, dtype)[..., None]
         chosen = tf.one_hot(tf.argmax(tf.where(active > 0, -1.0, correlation), axis=-1), terms, dtype=dtype)
         active = tf.minimum(active + going * chosen, 1)
         inside = active[..., :, None] * active[..., None, :]

@@ -44,10 +44,13 @@ def train_stagewise(
         draw: `draw(step) -> (values, design, codes)` in the graph, new signals at each int64 step.
         validation: the same of signals to stop by.
         steps: most of a rate in a stage. Defaults to 300.
-        patience: steps without improvement that end it. Defaults to 300.
+        patience: steps without improvement that end it, counted every 50. Defaults to 300.
         learning_rate: of Adam. Defaults to 0.0005.
         end_to_end: True for one stage of all layers. Defaults to False.
         verbose: 1 for a progress bar over stages. Defaults to 0.
+
+    Raises:
+        ValueError: a pursuit without weights.
 
     Returns:
         one dict a stage: "layers", "steps" and "seconds" until then, and "validation", the error in decibels.
@@ -60,6 +63,8 @@ def train_stagewise(
     values, design, _ = validation
     if not layer.built:
         layer(values, design)
+    if not layer.trainable_variables:
+        raise ValueError(f"{type(layer).__name__} has no weights of layers to train; train it whole.")
     start, taken, history = time.perf_counter(), 0, []
     depths = [layer.num_layers] if end_to_end else range(1, layer.num_layers + 1)
     bar = keras.utils.Progbar(len(depths), verbose=verbose, unit_name="stage")
@@ -92,8 +97,8 @@ def _run(layer, draw, validation, weights, depth, rates, steps, patience, taken)
     optimizer.build(variables)
 
     @tf.function
-    def train(first):
-        for i in tf.range(_CHECK_EVERY):
+    def train(first, count):
+        for i in tf.range(count):
             values, design, truth = draw(first + tf.cast(i, "int64"))
             with tf.GradientTape() as tape:
                 loss = tf.reduce_mean(
@@ -112,8 +117,9 @@ def _run(layer, draw, validation, weights, depth, rates, steps, patience, taken)
         optimizer.learning_rate = rate
         best, kept, since, done = float(error()), [v.numpy() for v in variables], 0, 0
         while done < steps and since < patience:
-            train(tf.constant(taken + done, "int64"))
-            done, since = done + _CHECK_EVERY, since + _CHECK_EVERY
+            count = min(_CHECK_EVERY, steps - done)
+            train(tf.constant(taken + done, "int64"), tf.constant(count))
+            done, since = done + count, since + count
             now = float(error())
             if now < best:
                 best, kept, since = now, [v.numpy() for v in variables], 0

@@ -235,8 +235,18 @@ class Unrolled(MemberLayer):
         return support_threshold(codes, threshold, share, size)
 
     def get_config(self):
-        """Return the constructor's arguments."""
-        return {**super().get_config(), **{name: getattr(self, name) for name in self.arguments}}
+        """Return the constructor's arguments, and the pairs of `pair`."""
+        config = {**super().get_config(), **{name: getattr(self, name) for name in self.arguments}}
+        return config if self.partner is None else {**config, "partner": self.partner.tolist()}
+
+    @classmethod
+    def from_config(cls, config):
+        """Return the layer of these arguments and pairs."""
+        config = dict(config)
+        partner = config.pop("partner", None)
+        layer = cls(**config)
+        layer.partner = None if partner is None else np.asarray(partner)
+        return layer
 
 
 class SupportUnrolled(Unrolled):
