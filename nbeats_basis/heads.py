@@ -88,8 +88,9 @@ class Point(Head):
     Args:
         loss: "mae", "mse", "smape", "mape", "mase", "change" or "height", or a list of these that the members take in turn;
             "change" counts errors relative to how far the window's targets are from what its scaling takes off: its last value,
-            so that what no history foretells does not rule what is learned, or with "ratio" and "none" nothing; "height" relative to how far each is above the lowest value
-            of the window, past and future, percentages of what varies. Defaults to "mae".
+            so that what no history foretells does not rule what is learned, or with "ratio" and "none" nothing; "height"
+            relative to how far each is above the lowest value of the window, past and future, percentages of what varies.
+            Defaults to "mae".
         season_length: m, steps in a season, for the scale of "mase", at least 1. Defaults to 1.
 
     Raises:

@@ -63,11 +63,16 @@ def plan(params: dict, panel: Panel) -> list[dict]:
         members = max(_MEMBERS[preset] // len(kinds), 1) if preset else _default_members(training, panel)
     members = check_int("members", members)
     scaling = _scaling(head, panel) if params["scaling"] is None else params["scaling"]
+    scalings, multiples = scaling, _LOOKBACKS[preset]
+    if in_ratios:  # the second half, its lookbacks as those of the first
+        halves = ceil(members / 2), members // 2
+        scalings = [scaling] * halves[0] + ["ratio"] * halves[1]
+        multiples = [multiples[k % len(multiples)] for half in halves for k in range(half)]
     shared = {
         "head": head,
-        "scaling": scaling if not in_ratios else [scaling] * ceil(members / 2) + ["ratio"] * (members // 2),
+        "scaling": scalings,
         "members": members,
-        "multiples": _LOOKBACKS[preset],
+        "multiples": multiples,
         "training": training,
         "share": 1.0,
     }

@@ -1,6 +1,7 @@
 """Networks of several kinds as one forecast, presets, and each member's own best weights."""
 
 from dataclasses import replace
+from math import ceil
 
 import keras
 import numpy as np
@@ -255,6 +256,10 @@ def test_presets_see_values_as_ratios_where_none_is_negative_and_percentages_mat
     panel = Panel.from_frame(frame, Columns(), kwargs.get("freq", 1))
     networks = plan(nb.Forecaster(6, **kwargs).get_params(), panel)
     assert [each["scaling"] for each in networks] == scalings
+    if isinstance(scalings[0], list) and "preset" in kwargs:  # both halves read as far
+        first, half = networks[0], ceil(networks[0]["members"] / 2)
+        both = first["multiples"][:half], first["multiples"][half:]
+        assert all(a == b for a, b in zip(*both, strict=False)) and len(sum(both, [])) == first["members"]
     total = kwargs.get("members", {"best": 24, "fast": 6}.get(kwargs.get("preset")))
     smoothing = [each for each in networks if "smoothing" in {stack.component for stack in each["stacks"]}]
     assert total in (

@@ -20,6 +20,7 @@ from nbeats_basis.bases.poles import (
 )
 from nbeats_basis.checks import check_int, check_positive
 
+_ROUNDING = 1e-9  # of equally spaced times and their rate
 _EXACT = 1e-12  # a residual below this share of the values is rounding error
 _PATIENCE = (
     2  # oscillations in a row that do not improve the information criterion, after which there are no more
@@ -195,7 +196,7 @@ class ContinuousOMP:
                 break
         if not (self.refined and len(best[1])):
             return best[1]
-        return self._alternating(data, length, refine(data, best[1], length, highest=highest))
+        return _alternating(data, length, refine(data, best[1], length, highest=highest), highest)
 
     def _better(self, data, length, poles, highest):
         """Return the poles, or those of the matrix pencil where times are equally spaced and it explains more."""
@@ -209,22 +210,6 @@ class ContinuousOMP:
             return poles
         pencil = refine(data, pencil, length, ROUGH, highest)
         return min(poles, pencil, key=lambda p: np.sum(linearise(data, p)[0] ** 2))
-
-    def _alternating(self, data, length, poles):
-        """Return the poles, of equally spaced times those next to half their rate at it, where the criterion is no worse.
-
-        There a sine is 0 and no parameter. Next to it, it is next to 0, and noise decides its amplitude.
-        """
-        step = _step(data, length)
-        if not step:
-            return poles
-        near = (0.5 / step - poles[:, 0]) * length < _NEAR
-        if not near.any():
-            return poles
-        moved = np.stack([np.where(near, 0.5 / step, poles[:, 0]), poles[:, 1]], axis=1)
-        moved = refine(data, moved, length, highest=0.5 / step)
-        saved = 2 * near.sum() * np.log(len(data[0][0]))
-        return moved if _criterion(data, moved)[1] - saved <= _criterion(data, poles)[1] else poles
 
     def _keep(self, poles, times, values):
         """Solve for amplitudes and set the attributes."""
@@ -329,7 +314,21 @@ class ContinuousOMP:
 def _step(data, length) -> float:
     """Return the time between equally spaced times, 0 for others."""
     steps = np.diff(data[0][0])
-    return steps.mean() if np.ptp(steps) <= 1e-9 * length else 0.0
+    return steps.mean() if np.ptp(steps) <= _ROUNDING * length else 0.0
+
+
+def _alternating(data, length, poles, highest):
+    """Return the poles, of equally spaced times those next to half their rate at it, where the criterion is no worse.
+
+    There a sine is 0 and no parameter. Next to it, it is next to 0, and noise decides its amplitude.
+    """
+    near = (highest - poles[:, 0]) * length < _NEAR
+    if abs(highest * _step(data, length) - 0.5) > _ROUNDING or not near.any():
+        return poles
+    moved = np.stack([np.where(near, highest, poles[:, 0]), poles[:, 1]], axis=1)
+    moved = refine(data, moved, length, highest=highest)
+    saved = 2 * near.sum() * np.log(len(data[0][0]))
+    return moved if _criterion(data, moved)[1] - saved <= _criterion(data, poles)[1] else poles
 
 
 def _criterion(data, poles) -> tuple[float, float]:
