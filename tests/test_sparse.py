@@ -189,7 +189,13 @@ def test_the_gap_bounds_the_objective(problem):
 def test_a_strength_of_0_is_least_squares(problem, solver, strength):
     """Only a residual of no correlation is dual feasible then, else 0: the gap is 0 or the share of squares left."""
     design, values, _ = (p[:70] for p in problem)
-    found = sparse.solve(design, values, sparse.L1(np.float64(strength)), solver=solver, max_iterations=300)
+    found = sparse.solve(
+        design,
+        values,
+        sparse.L1(tf.constant([strength, strength], "float64")[:1]),
+        solver=solver,
+        max_iterations=300,
+    )
     expected = np.stack([np.linalg.lstsq(d, y, rcond=None)[0] for d, y in zip(design, values, strict=True)])
     np.testing.assert_allclose(found.codes, expected, atol=1e-4)
     left = ((values - np.einsum("blk,bk->bl", design, expected)) ** 2).sum(axis=1) / (values**2).sum(axis=1)
