@@ -504,14 +504,12 @@ def test_members_are_weighted_by_the_time_held_out(numbers):
     np.testing.assert_allclose(forecaster.model.forecast(window)["mean"], [[middle]], rtol=1e-5)
 
 
-def test_arguments_set_after_fitting_do_not_count_before_the_next(numbers, tmp_path):
+def test_arguments_set_after_fitting_do_not_count_before_the_next(stamps, tmp_path):
     """Neither for new frames nor for what is saved: units and thinning are those fitted with."""
-    day = pd.Timestamp("2024-01-01")
-    df = numbers.assign(ds=day + pd.to_timedelta(numbers.ds, unit="D"))
-    forecaster = irregular(horizon="8D", lookback="20D").fit(df, verbose=0)
+    forecaster = irregular(horizon="8D", lookback="20D").fit(stamps, verbose=0)
     expected = forecaster.predict(spacing="1D")
     forecaster.set_params(time_unit="h", training=nb.Training(max_points=4))
-    pd.testing.assert_frame_equal(forecaster.predict(df, spacing="1D"), expected)
+    pd.testing.assert_frame_equal(forecaster.predict(stamps, spacing="1D"), expected)
     forecaster.save(tmp_path / "model")
     loaded = nb.Forecaster.load(tmp_path / "model")
     pd.testing.assert_frame_equal(loaded.predict(spacing="1D"), expected)
