@@ -23,16 +23,18 @@ def cpu() -> str:
 
 
 def _commit() -> str | None:
-    """Return the commit of this repository's tree, with a plus where it has been changed since; None outside git."""
+    """Return the commit of this repository's tree, with a plus where more than results has changed since; None outside git."""
     if shutil.which("git") is None:
         return None
-    told = subprocess.run(
-        ["git", "describe", "--always", "--dirty=+", "--exclude=*"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-    )
-    return told.stdout.strip() or None
+
+    def git(*arguments: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+        )
+
+    commit = git("rev-parse", "--short", "HEAD").stdout.strip()
+    changed = git("diff", "--quiet", "HEAD", "--", ":/", ":(top,exclude)benchmarks/results").returncode
+    return commit + "+" * (changed > 0) if commit else None
 
 
 def cores() -> int:

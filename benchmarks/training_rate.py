@@ -1,7 +1,8 @@
 """How fast a network trains, beside the matrix products that its layers alone would take.
 
 For each precision: steps and windows a second, the arithmetic a second of the networks' products (2 M B I O forward for each
-layer, twice that backward; nothing else is counted), and that of a chain of bare products of the hidden layers' shape and type.
+layer, twice that backward; nothing else is counted), that of a chain of bare products of the hidden layers' shape and type, and
+milliseconds of a step, of its products at that chain's rate, and of the norm of the gradients and Adam's update alone.
 All are measured in turn in one process, several times, and the fastest counts. Processor seconds, summed over cores, tell
 more where other programs run beside this one.
 
@@ -17,6 +18,7 @@ import keras
 import tensorflow as tf
 
 import nbeats_basis as nb
+from nbeats_basis.optimizers import Adam
 from nbeats_basis.panel import Columns, Panel
 from nbeats_basis.windows import Windows
 
@@ -70,6 +72,20 @@ def products(net: nb.NBeats, batch: int, precision: str):
     return lambda: chain(start).numpy(), PRODUCTS * 2.0 * net.members * batch * units**2
 
 
+def update(net: nb.NBeats):
+    """Return a function that takes the norm of gradients and updates the weights: passes over memory, whatever the precision."""
+    weights, optimizer = net.trainable_variables, Adam()
+    optimizer.build(weights)
+    gradients = [tf.random.normal(weight.shape) for weight in weights]
+
+    @tf.function
+    def apply():
+        optimizer.apply(gradients, weights)
+        return tf.linalg.global_norm(gradients)
+
+    return lambda: apply().numpy()
+
+
 def fastest(runs: dict, repeats: int) -> dict:
     """Return the shortest wall and processor time of each run, measured in turn, the first times left out."""
     times = {name: [] for name in runs}
@@ -91,7 +107,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=20)
     options = parser.parse_args()
     make, batch = NETS[options.net]
-    runs, work = {}, {}
+    runs, work = {("update", "float32"): update(make())}, {}
     for precision in ("float32", "bfloat16"):
         net = make()
         runs["step", precision] = training(net, batch, precision)
@@ -108,6 +124,10 @@ def main() -> None:
             step, chain = (work[name] / times[name, precision][number] for name in ("step", "products"))
             result |= {f"gflops_{clock}": step / 1e9, f"products_{clock}": chain / 1e9}
             result[f"share_{clock}"] = step / chain
+        parts = wall, wall * result["share_wall"], times["update", "float32"][0]
+        result |= dict(
+            zip(("step_ms", "products_ms", "update_ms"), (1e3 * part for part in parts), strict=True)
+        )
         print(json.dumps({k: round(v, 2) if isinstance(v, float) else v for k, v in result.items()}))
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from nbeats_basis.frames import beside
 from nbeats_basis.network import Network
 
 COLUMNS = ("frequency", "decay", "amplitude", "phase")
@@ -71,17 +72,19 @@ def to_frame(found: dict, ids, id_col: str) -> pd.DataFrame:
         found: arrays `(N, M, blocks, atoms, 5)` by first member and component.
         ids: N names of series.
         id_col: name of their column.
+
+    Raises:
+        DataError: `id_col` is the name of another column of the answer.
     """
-    parts = []
-    for order, ((first, name), values) in enumerate(found.items()):
+    parts, names = [], np.array([name for _, name in found], object)
+    for order, ((first, _), values) in enumerate(found.items()):
         series, member, block, atom = np.nonzero(values[..., 3])
         rows = values[series, member, block, atom]
-        part = pd.DataFrame(
-            {id_col: np.asarray(ids)[series], "component": name, "member": first + member, "block": block}
-        )
-        part["atom"] = rows[:, 0].astype(int)
-        part[list(COLUMNS)] = rows[:, 1:]
-        parts.append(part.assign(_series=series, _order=order))
-    frame = pd.concat(parts, ignore_index=True)
-    frame = frame.sort_values(["_series", "_order", "member", "block", "atom"], ignore_index=True)
-    return frame.drop(columns=["_series", "_order"])
+        keys = [np.full(len(rows), order), first + member, block, rows[:, 0].astype(int)]
+        parts.append((np.stack([series, *keys], axis=1), rows[:, 1:]))
+    keys, rows = (np.concatenate(part) for part in zip(*parts, strict=True))
+    place = np.lexsort(keys.T[::-1])
+    series, order, member, block, atom = keys[place].T
+    columns = {"component": names[order], "member": member, "block": block, "atom": atom}
+    columns |= dict(zip(COLUMNS, rows[place].T, strict=True))
+    return beside(pd.DataFrame({id_col: np.asarray(ids)[series]}), columns)

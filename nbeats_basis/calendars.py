@@ -9,7 +9,9 @@ from nbeats_basis.checks import DataError, check_int
 from nbeats_basis.durations import duration, one
 
 _BLOCK = 2**18  # rows looked at together
-_SEASONS = {"MS": 12, "ME": 12, "BMS": 12, "BME": 12, "D": 7, "B": 5, "h": 24, "min": 60, "s": 60}
+_SEASONS = {"D": 7, "B": 5, "7D": 52, "W": 52}  # of one step
+_CLOCKS = {"h": 24, "min": 60, "s": 60}
+_MONTHS = {"MS": 1, "ME": 1, "QS": 3, "QE": 3}  # of a step
 
 
 def check_freq(freq):
@@ -33,10 +35,13 @@ def season_length(freq) -> int:
     if not isinstance(freq, str):
         return 1
     offset = _offset(freq)
-    rule = offset.rule_code.split("-")[0] if offset.n == 1 else ""
-    if rule[:2] in ("QS", "QE") or rule[:3] in ("BQS", "BQE"):
-        return 4
-    return 52 if rule == "W" else _SEASONS.get(rule, 1)
+    if isinstance(offset, Tick) and not isinstance(offset, Day):
+        return next((season for name, season in _CLOCKS.items() if offset == to_offset(name)), 1)
+    rule = offset.rule_code.split("-")[0]
+    months = _MONTHS.get(rule.removeprefix("B"), 12) * offset.n
+    if months < 12:
+        return 12 // months if 12 % months == 0 else 1
+    return _SEASONS.get(f"{offset.n}{rule}" if offset.n > 1 else rule, 1)
 
 
 class Calendar:
@@ -172,7 +177,7 @@ class Clock:
         """Return the stamps' numbers, int64 nanoseconds or float64."""
         if self.time_unit:
             return pd.DatetimeIndex(stamps).as_unit("ns").asi8
-        return stamps.to_numpy("float64")
+        return stamps.to_numpy("float64", copy=True)  # a view would change with its frame
 
     position = encode
 
@@ -261,7 +266,7 @@ def _candidates(gap: pd.Timedelta, stamps: pd.Series, weekends: bool) -> list[st
         weekends: whether some gap leaves room for a weekend between days.
     """
     days, first = gap / pd.Timedelta(days=1), stamps.iloc[0]
-    month, day = first.strftime("%b").upper(), first.strftime("%a").upper()
+    month, day = first.month_name()[:3].upper(), first.day_name()[:3].upper()
     if days == 1:
         business = weekends and (stamps.dt.day_of_week < 5).all()
         return ["B", "D"] if business else ["D"]
@@ -272,7 +277,8 @@ def _candidates(gap: pd.Timedelta, stamps: pd.Series, weekends: bool) -> list[st
             anchor = "" if starts == "MS" else f"-{month}"
             return [starts + anchor, ends + anchor, "B" + starts + anchor, "B" + ends + anchor]
     if days > 1:
-        return [f"{int(days)}D"] if days == int(days) else []
+        months = days > 31 and (stamps.dt.day.nunique() == 1 or stamps.dt.is_month_end.all())
+        return [f"{int(days)}D"] if days == int(days) and not months else []
     for name, length in (
         ("h", 3_600_000_000_000),
         ("min", 60_000_000_000),

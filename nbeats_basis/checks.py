@@ -3,6 +3,8 @@
 from collections.abc import Collection, Iterable
 from numbers import Integral, Real
 
+import numpy as np
+
 
 class NotFittedError(ValueError, AttributeError):
     """A fitted attribute or method was used before `fit`."""
@@ -75,6 +77,15 @@ def check_choice(name: str, value, choices: Iterable[str]) -> str:
     if value not in choices:
         raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}")
     return value
+
+
+def plain(value):
+    """Return a NumPy number as Python's own, and anything else as it is; for messages.
+
+    Args:
+        value: of a column.
+    """
+    return value.item() if isinstance(value, (np.number, np.bool_)) else value
 
 
 def check_quantiles(level=None, quantiles=None) -> list[float]:

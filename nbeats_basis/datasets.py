@@ -41,6 +41,8 @@ def load(name: str, group: str | None = None):
     """
     check_choice("name", name, [*BUNDLED, *COMPETITIONS])
     if name in BUNDLED:
+        if group is not None:
+            raise ValueError(f"{name!r} has no groups: leave out `group`. Received: group={group!r}")
         return pd.read_csv(_folder() / f"{name}.csv", parse_dates=[] if name in IRREGULAR else ["ds"])
     check_choice("group", group, COMPETITIONS[name])
     try:

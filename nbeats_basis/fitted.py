@@ -224,8 +224,10 @@ class Fitted:
     def _some(self, df: pd.DataFrame | None, ids: Sequence | None) -> pd.DataFrame:
         """Return the last part of the history of a few series."""
         panel = self._panel_of(df)
-        chosen = list(panel.ids[:4]) if ids is None else list(ids)
-        unknown = [i for i in chosen if i not in set(panel.ids)]
+        if isinstance(ids, str):
+            raise TypeError(f"`ids` must be a list of series. Received: ids={ids!r}")
+        chosen, known = list(panel.ids[:4] if ids is None else ids), set(panel.ids)
+        unknown = [i for i in chosen if i not in known]
         if unknown or not chosen:
             raise ValueError(f"`ids` must be series of the frame. Received: {unknown or ids!r}")
         history = panel.to_frame(last=self._history_span)

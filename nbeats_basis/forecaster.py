@@ -161,14 +161,14 @@ class Forecaster(Fitted):
         callbacks = keras.tree.flatten(callbacks or [])
         for each in callbacks:
             check_type("callbacks", each, keras.callbacks.Callback, "Keras callbacks, one or a list")
-        check_freq(self.freq)
+        freq = check_freq(self.freq)
         one(self.time_unit)
         if check_choice("weights", weights, ("equal", "validation")) == "validation" and not val_size:
             raise ValueError(
                 f"weights='validation' needs `val_size`, such as the horizon. Received: val_size={val_size!r}"
             )
-        panel = Panel.from_frame(df, Columns(id_col, time_col, target_col), self.freq, self.time_unit)
-        if self.freq == "infer" and verbose:
+        panel = Panel.from_frame(df, Columns(id_col, time_col, target_col), freq, self.time_unit)
+        if freq == "infer" and verbose:
             print(f"freq inferred: {panel.calendar.freq!r}")
         holdout = val_size and length("val_size", val_size, panel.calendar)
         seen = panel.before(holdout)  # what is held out has no say in scales and steps

@@ -4,13 +4,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
+from numbers import Integral, Number
 
 import numpy as np
 import pandas as pd
 
-from nbeats_basis.checks import DataError
+from nbeats_basis.checks import DataError, plain
 
 _LARGEST = 1e150  # value whose square is a number
+_SMALLEST = 1e-150  # value whose square is not 0
 _NO_NUMBERS = (
     bool,
     np.bool_,
@@ -55,23 +57,28 @@ class Frame:
         """Return a copy of the values, NaN where missing: float32 if the column is, and float64 otherwise.
 
         Raises:
-            DataError: a value is not a real number, infinite, or above 1e150 in magnitude.
+            DataError: a value is not a real number, infinite, or above 1e150 in magnitude; or all are below 1e-150, but not 0.
         """
         column, name = self.df[self.columns.target], self.columns.target
         numeric, bad = _numbers(column)
         if bad.any():
             row = int(bad.argmax())
             raise DataError(
-                f"`{name}` of series {self.ids.iloc[row]!r} is not a number at row {row} "
+                f"`{name}` of series {plain(self.ids.iloc[row])!r} is not a number at row {row} "
                 f"({self.columns.time}={self.times.iloc[row]}): {column.iloc[row]!r}. Convert the column to numbers."
             )
         dtype = "float32" if numeric.dtype == "float32" else "float64"
         values = numeric.to_numpy(dtype, copy=True, na_value=np.nan)
-        large = np.abs(values) > min(_LARGEST, float(np.finfo(dtype).max))
+        sizes = np.abs(values)
+        large = sizes > min(_LARGEST, float(np.finfo(dtype).max))
         if large.any():
             self.refuse(np.isinf(values), name, "is infinite", "Replace it by NaN to treat it as missing.")
             self.refuse(
                 large, name, f"is above {_LARGEST:g} in magnitude", "Give the column in another unit."
+            )
+        if 0 < np.fmax.reduce(sizes) < _SMALLEST:
+            raise DataError(
+                f"`{name}` has no value of {_SMALLEST:g} or more in magnitude. Give the column in another unit."
             )
         return values
 
@@ -118,7 +125,7 @@ class Frame:
         rows = np.flatnonzero(bad) if order is None else order[bad]
         at = int(rows.min())
         raise DataError(
-            f"`{column}` of series {self.ids.iloc[at]!r} {what} at {self.columns.time}={self.times.iloc[at]} "
+            f"`{column}` of series {plain(self.ids.iloc[at])!r} {what} at {self.columns.time}={self.times.iloc[at]} "
             f"(row {at}; {len(rows)} such rows in {self.ids.iloc[rows].nunique()} series). {remedy}"
         )
 
@@ -132,13 +139,8 @@ class Frame:
         try:
             yield
         except pd.errors.OutOfBoundsDatetime:
-            low, high = pd.Timestamp.min.ceil("s"), pd.Timestamp.max.floor("s")
-            days = pd.DatetimeIndex(self.times).tz_localize(None).as_unit("s")
-            beyond = (days < low.as_unit("s")) | (days > high.as_unit("s"))
-            what = f"lies outside {low.date()} to {high.date()}, where nanoseconds count,"
-            self.refuse(
-                np.asarray(beyond), self.columns.time, what, "Pass the `freq` of days or longer, or integers."
-            )
+            beyond, what = beyond_nanoseconds(self.times)
+            self.refuse(beyond, self.columns.time, what, "Pass the `freq` of days or longer, or integers.")
             raise
 
     def _runs(self) -> np.ndarray:
@@ -169,6 +171,18 @@ class Frame:
         return self.times.to_numpy() if numeric else pd.DatetimeIndex(self.times).asi8
 
 
+def beyond_nanoseconds(times: pd.Series) -> tuple[np.ndarray, str]:
+    """Return which stamps do not count in nanoseconds, `(N,)`, and that in words.
+
+    Args:
+        times: stamps, `(N,)`.
+    """
+    low, high = pd.Timestamp.min.ceil("s"), pd.Timestamp.max.floor("s")
+    days = pd.DatetimeIndex(times).tz_localize(None).as_unit("s")
+    beyond = (days < low.as_unit("s")) | (days > high.as_unit("s"))
+    return np.asarray(beyond), f"lies outside {low.date()} to {high.date()}, where nanoseconds count,"
+
+
 def _numbers(column: pd.Series) -> tuple[pd.Series, np.ndarray]:
     """Return a column as real numbers, and which of its rows are none, `(N,)`."""
     dtype = column.dtype
@@ -184,13 +198,16 @@ def _numbers(column: pd.Series) -> tuple[pd.Series, np.ndarray]:
 def _check_columns(df, columns: Columns) -> None:
     if not isinstance(df, pd.DataFrame):
         raise TypeError(f"`df` must be a pandas DataFrame. Received: df of type {type(df).__name__}")
-    missing = [c for c in (columns.id, columns.time, columns.target) if c not in df.columns]
+    names = columns.id, columns.time, columns.target
+    if len(set(names)) < 3:
+        raise DataError(f"series, time and target must be three columns. Received: {names}")
+    missing = [c for c in names if c not in df.columns]
     if missing:
         raise DataError(
             f"`df` lacks the columns {missing}. Received: columns={list(df.columns)}; "
             "rename them, or name yours by `id_col`, `time_col` and `target_col`."
         )
-    twice = [c for c in (columns.id, columns.time, columns.target) if (df.columns == c).sum() > 1]
+    twice = [c for c in names if (df.columns == c).sum() > 1]
     if twice:
         raise DataError(f"`df` has more than one column of the names {twice}. Rename or drop all but one.")
     if not len(df):
@@ -208,56 +225,57 @@ def times_of(df: pd.DataFrame, columns: Columns, freq) -> pd.Series:
     Raises:
         DataError: a time is missing, infinite or not a stamp; the message names series, column and first bad row.
     """
-    column = df[columns.time]
-    name = columns.time
-    if column.isna().any():
-        row = int(column.isna().to_numpy().argmax())
-        raise DataError(
-            f"`{name}` of series {df[columns.id].iloc[row]!r} is missing at row {row}. Drop the row."
-        )
-    if isinstance(freq, str) and freq != "infer" and pd.api.types.is_numeric_dtype(column):
-        raise DataError(
-            f"`{name}` holds numbers, but freq={freq!r} counts stamps. Pass freq=1, or convert the column."
-        )
+    column, name = df[columns.time], columns.time
+
+    def refuse(bad, what: str, remedy: str) -> None:
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise DataError(
+                f"`{name}` of series {plain(df[columns.id].iloc[row])!r} {what} at row {row}: {column.iloc[row]!r}. {remedy}"
+            )
+
+    refuse(column.isna(), "is missing", "Drop the row.")
+    if pd.api.types.is_object_dtype(column) or pd.api.types.is_string_dtype(column):
+        column = _parsed(column, name, refuse)
     if pd.api.types.is_datetime64_any_dtype(column):
-        if isinstance(freq, int):
+        if isinstance(freq, Integral):
             raise DataError(
                 f"`{name}` holds stamps, but freq={freq!r} counts integers. Pass a `freq` such as 'MS'."
             )
         return pd.Series(pd.DatetimeIndex(column)) if isinstance(column.dtype, pd.ArrowDtype) else column
-    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
-        if freq is None:
-            infinite = np.isinf(column.to_numpy("float64"))
-            if infinite.any():
-                row = int(infinite.argmax())
-                raise DataError(
-                    f"`{name}` of series {df[columns.id].iloc[row]!r} is infinite at row {row}. Drop the row."
-                )
-            return column
-        if pd.api.types.is_integer_dtype(column):
-            return _wide(column)  # forecasts may need larger numbers
+    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+        remedy = "`.dt.to_timestamp`" if isinstance(column.dtype, pd.PeriodDtype) else "`pandas.to_datetime`"
+        raise DataError(
+            f"`{name}` must hold stamps or numbers. Received: dtype={column.dtype}; convert it by {remedy}."
+        )
+    if isinstance(freq, str) and freq != "infer":
+        raise DataError(
+            f"`{name}` holds numbers, but freq={freq!r} counts stamps. Pass freq=1, or convert the column."
+        )
+    if freq is None:
+        refuse(np.isinf(column.to_numpy("float64")), "is infinite", "Drop the row.")
+        return column
+    if not pd.api.types.is_integer_dtype(column):
         raise DataError(
             f"`{name}` holds real numbers, which have no regular steps. Received: dtype={column.dtype}, freq={freq!r}; "
             "pass freq=None for irregular times, or integers."
         )
-    if pd.api.types.is_object_dtype(column) or pd.api.types.is_string_dtype(column):
-        try:
-            parsed = pd.to_datetime(column, errors="coerce", format="ISO8601")
-        except ValueError as error:  # several time zones
-            raise DataError(
-                f"`{name}` cannot be read as stamps: {error}. Convert the column by `pandas.to_datetime`, with utc=True where clocks change."
-            ) from None
-        bad = parsed.isna().to_numpy()
-        if not bad.any():
-            return parsed
-        row = int(bad.argmax())
+    return _wide(column)  # forecasts may need larger numbers
+
+
+def _parsed(column: pd.Series, name: str, refuse) -> pd.Series:
+    """Return text or objects as stamps; `refuse` names the first row that is none."""
+    if pd.api.types.is_object_dtype(column):
+        numbers = column.map(lambda value: isinstance(value, Number))
+        refuse(numbers, "is a number in a column of objects", "Convert the column to numbers, or to stamps.")
+    try:
+        parsed = pd.to_datetime(column, errors="coerce", format="ISO8601")
+    except ValueError as error:  # several time zones
         raise DataError(
-            f"`{name}` of series {df[columns.id].iloc[row]!r} is not an ISO 8601 stamp at row {row}: "
-            f"{column.iloc[row]!r}. Convert the column by `pandas.to_datetime`."
-        )
-    raise DataError(
-        f"`{name}` must hold stamps or numbers. Received: dtype={column.dtype}; convert it by `pandas.to_datetime`."
-    )
+            f"`{name}` cannot be read as stamps: {error}. Convert the column by `pandas.to_datetime`, with utc=True where clocks change."
+        ) from None
+    refuse(parsed.isna(), "is not an ISO 8601 stamp", "Convert the column by `pandas.to_datetime`.")
+    return parsed
 
 
 def _wide(column: pd.Series) -> pd.Series:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from nbeats_basis.calendars import Calendar, Clock, blocks, infer_freq
-from nbeats_basis.checks import DataError
+from nbeats_basis.checks import DataError, plain
 from nbeats_basis.frames import Columns, Frame
 
 
@@ -58,7 +58,7 @@ class Panel:
         counts = np.diff(offsets) if complete else np.add.reduceat(observed, offsets[:-1], dtype="int64")
         if (counts == 0).any():
             raise DataError(
-                f"`{columns.target}` of series {ids[counts.argmin()]!r} has no observed value "
+                f"`{columns.target}` of series {plain(ids[counts.argmin()])!r} has no observed value "
                 f"({(counts == 0).sum()} such series). Drop the series."
             )
         after = np.concatenate([[0], np.cumsum(counts)])  # rows of each series among those observed
@@ -135,7 +135,7 @@ class Panel:
         """
         if not holdout:
             return self
-        seen = self.steps <= (self.last_steps - holdout)[self.series]
+        seen = self.until(self.last_steps - holdout)
         counts = np.add.reduceat(seen, self.offsets[:-1], dtype="int64")
         if seen.all() or not seen.any():
             return self
@@ -149,6 +149,14 @@ class Panel:
             starts=self.starts[some],
             stamps=None if self.stamps is None else self.stamps[seen],
         )
+
+    def until(self, times: np.ndarray) -> np.ndarray:
+        """Return which observations are no later than a time of their series, `(N,)`.
+
+        Args:
+            times: `(S,)`, steps or units of time since the first observation of each.
+        """
+        return self.steps <= times[self.series]
 
     def spacing(self) -> float:
         """Return the median time between observations of a series, 1 on a calendar; the only one's age has no say."""

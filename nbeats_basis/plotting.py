@@ -108,9 +108,11 @@ def _with_few_dates(figure):
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     for ax in figure.axes:
-        if isinstance(ax.xaxis.get_major_locator(), AutoDateLocator):
-            ax.xaxis.set_major_locator(AutoDateLocator(minticks=3, maxticks=7))
-            ax.xaxis.set_major_formatter(ConciseDateFormatter(ax.xaxis.get_major_locator()))
+        usual = ax.xaxis.get_major_locator()
+        if isinstance(usual, AutoDateLocator):
+            locator = AutoDateLocator(usual.tz, minticks=3, maxticks=7)
+            ax.xaxis.set_major_locator(locator)
+            ax.xaxis.set_major_formatter(ConciseDateFormatter(locator, usual.tz))
     return figure
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from nbeats_basis import persistence
 from nbeats_basis.calendars import check_freq, length
-from nbeats_basis.checks import DataError, NotFittedError, check_int, check_quantiles, quantile_columns
+from nbeats_basis.checks import DataError, NotFittedError, check_int, check_quantiles, plain, quantile_columns
 from nbeats_basis.durations import one
 from nbeats_basis.frames import beside
 from nbeats_basis.panel import Columns, Panel
@@ -192,7 +192,7 @@ class PursuitForecaster:
         if isinstance(at, pd.DataFrame) and name in at.columns and not at[name].isin(panel.ids).all():
             row = int((~at[name].isin(panel.ids)).to_numpy().argmax())
             raise DataError(
-                f"`at`: series {at[name].iloc[row]!r} (row {row}) is no series of the history. Pass its history as `df`."
+                f"`at`: series {plain(at[name].iloc[row])!r} (row {row}) is no series of the history. Pass its history as `df`."
             )
         horizon = length("horizon", self.horizon, panel.calendar)
         return Queries.asked(panel, horizon, at, spacing, self._spacing)

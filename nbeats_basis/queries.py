@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from nbeats_basis.calendars import length
-from nbeats_basis.checks import DataError, DataWarning
-from nbeats_basis.frames import times_of
+from nbeats_basis.checks import DataError, DataWarning, plain
+from nbeats_basis.frames import beyond_nanoseconds, times_of
 from nbeats_basis.panel import Panel
 
 _LENGTH = 256  # most times asked of a window at once
@@ -102,7 +102,7 @@ class Queries:
         if not known.all():
             warnings.warn(
                 f"{len(at[~known][panel.columns.id].unique())} series have no observations, the first is "
-                f"{at[panel.columns.id].iloc[int(known.argmin())]!r}; their forecasts are those of a series "
+                f"{plain(at[panel.columns.id].iloc[int(known.argmin())])!r}; their forecasts are those of a series "
                 "about which nothing is known, from the first time asked.",
                 DataWarning,
                 stacklevel=5,
@@ -212,6 +212,8 @@ def _locate(panel: Panel, at: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
             f"`at` must have rows, and one column {columns.id!r} and one {columns.time!r}. "
             f"Received: {len(at)} rows, columns={list(at.columns)}"
         )
+    missing = at[columns.id].isna().to_numpy()
+    _refuse(missing, at, panel, "has no name", "Name the series or drop the row.")
     series = pd.Index(panel.ids).get_indexer(at[columns.id])
     stamps = times_of(at, columns, None).reset_index(drop=True)
     kinds = [_kind(dtype) for dtype in (stamps.dtype, panel.calendar.dtype)]
@@ -220,7 +222,12 @@ def _locate(panel: Panel, at: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
             f"`{columns.time}` of `at` holds {kinds[0]}, that of the history {kinds[1]}. Convert the column, stamps by "
             f"`.dt.tz_localize`. Received: dtype={stamps.dtype}"
         )
-    return series, panel.calendar.position(stamps)
+    try:
+        return series, panel.calendar.position(stamps)
+    except pd.errors.OutOfBoundsDatetime:
+        beyond, what = beyond_nanoseconds(stamps)
+        _refuse(beyond, at, panel, what, "Ask for earlier times.")
+        raise
 
 
 def _kind(dtype) -> str:
@@ -235,7 +242,7 @@ def _refuse(bad: np.ndarray, at: pd.DataFrame, panel: Panel, what: str, remedy: 
     if bad.any():
         row = int(bad.argmax())
         raise DataError(
-            f"`at`: series {at[panel.columns.id].iloc[row]!r} at {panel.columns.time}={at[panel.columns.time].iloc[row]} "
+            f"`at`: series {plain(at[panel.columns.id].iloc[row])!r} at {panel.columns.time}={at[panel.columns.time].iloc[row]} "
             f"(row {row}) {what}; {int(bad.sum())} such rows. {remedy}"
         )
 

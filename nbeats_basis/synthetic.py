@@ -340,11 +340,12 @@ def jitter(
             f"`{time_col}` must hold numbers or dates. Received: dtype={times.dtype}; convert it by `pandas.to_datetime`."
         )
     series, draw = pd.factorize(frame[id_col])[0], np.random.default_rng(seed).uniform(-1, 1, len(frame))
-    if dates:
-        times = times.dt.as_unit("ns")
+    times = times.dt.as_unit("ns") if dates else times
     moves = draw * _room(times.astype("int64" if dates else "float64").to_numpy(), series, amount)
     moves = pd.to_timedelta(moves.astype("int64"), unit="ns") if dates else moves
-    return frame.assign(**{time_col: times + moves})
+    moved = frame.copy()
+    moved[time_col] = times + moves
+    return moved
 
 
 def _room(numbers: np.ndarray, series: np.ndarray, amount: float) -> np.ndarray:

@@ -40,19 +40,22 @@ class Windows:
         recent: int | None = None,
     ):
         self.window, self.horizon, self.batch_size = window, horizon, batch_size
-        values, rows, first, last = _lay_out(panel, window + horizon)
-        stop = last - holdout  # the last row that training may see
-        begin = first if recent is None else np.maximum(first, stop - recent + 1)
-        origins = None
+        values, rows = _lay_out(panel, window + horizon + 1)
+        end = panel.last_steps - holdout  # the last step that training may see
+        begin = 0 * end if recent is None else np.maximum(end - recent + 1, 0)
+        ends = end + horizon * np.arange(-(-min(holdout, panel.last_steps.max()) // horizon))[:, None]
         if rows is None:  # every row after the first and before the last
-            starts = np.maximum(begin, first + 1)
+            first, last, origins = panel.offsets[:-1], panel.offsets[1:] - 1, None
+            stop, held_out = first + end, first + ends
+            starts = first + np.maximum(begin, 1)
             counts = np.maximum(stop - starts, 0)
         else:
-            series = panel.series
-            near = _near(panel.steps, max(window - 1, 1), horizon)
-            follower = np.append(rows[1:], 0)
-            usable = near & (rows >= begin[series]) & (follower <= stop[series])
-            counts = np.bincount(series[usable], minlength=panel.num_series)
+            first, last = rows[panel.offsets[:-1]], rows[panel.offsets[1:] - 1]
+            stop, *held_out = (_rows_of(each, panel, rows, window) for each in (end, *ends))
+            followed = np.append(panel.until(end)[1:], False)
+            usable = _near(panel.steps, max(window - 1, 1), horizon) & followed
+            usable &= ~panel.until(begin - 1)
+            counts = np.bincount(panel.series[usable], minlength=panel.num_series)
             origins, starts = rows[usable], np.cumsum(counts) - counts
         if not counts.any():
             part = "" if recent is None else f", of which training sees the last recent={recent} steps alone"
@@ -65,15 +68,12 @@ class Windows:
         self._values, self._origins = tf.constant(values), None if origins is None else tf.constant(origins)
         used = counts > 0
         self._series = [tf.constant(x[used]) for x in (starts, counts, first, stop)]
-        self._held_out = (first, last, stop)
+        self._held_out = np.reshape(held_out, ends.shape), first, last
 
     def validation(self) -> "HeldOut":
         """Return the windows whose targets are the steps held out, every `horizon` steps from their beginning."""
-        first, last, stop = self._held_out
-        count = -(-(last - stop).max() // self.horizon)
-        starts = (stop[:, None] + self.horizon * np.arange(count)).ravel()
-        limit, floor = np.repeat(last, count), np.repeat(first, count)
-        starts = starts[(starts >= floor) & (starts < limit)]
+        starts, first, last = self._held_out
+        starts = starts.T[((starts >= first) & (starts < last)).T]
         return HeldOut(self._values, starts, last, self.window, self.horizon, self.batch_size)
 
     def draw(self, step, seeds: Sequence[int]):
@@ -141,19 +141,37 @@ def _gather(values, origins, first, last, window: int, horizon: int):
 
 
 def _lay_out(panel: Panel, reach: int) -> tuple:
-    """Return the flat array, each observation's row in it, and each series' first and last row.
+    """Return the flat array and each observation's row in it.
 
     Rows are None where each series is observed at every step, so that the array is that of the panel.
     """
-    first, last = panel.offsets[:-1], panel.offsets[1:] - 1
-    if (panel.last_steps == last - first).all():
-        return panel.values, None, first, last
+    if (panel.last_steps == np.diff(panel.offsets) - 1).all():
+        return panel.values, None
     gaps = np.diff(panel.steps, prepend=0)
-    gaps[first] = 1
+    gaps[panel.offsets[:-1]] = 1
     rows = np.cumsum(np.minimum(gaps, reach)) - 1
     values = np.full(rows[-1] + 1, np.nan, panel.values.dtype)
     values[rows] = panel.values
-    return values, rows, rows[first], rows[last]
+    return values, rows
+
+
+def _rows_of(times: np.ndarray, panel: Panel, rows: np.ndarray, window: int) -> np.ndarray:
+    """Return the row of a step of each series, `(S,)`, below its first where the step is.
+
+    Where the step is in a gap that is shortened, its row is as far from the observations about it as it is, as far as windows see.
+
+    Args:
+        times: `(S,)`, steps since the first observation, at most the last.
+        panel: the series.
+        rows: of `_lay_out`, `(N,)`.
+        window: L, steps of history.
+    """
+    known = np.add.reduceat(panel.until(times), panel.offsets[:-1], dtype="int64")
+    before = panel.offsets[:-1] + np.maximum(known - 1, 0)
+    after = np.minimum(before + 1, panel.offsets[1:] - 1)
+    since, left = times - panel.steps[before], panel.steps[after] - times
+    place = np.maximum(np.minimum(since, window), rows[after] - rows[before] - left)
+    return rows[before] + np.where(known > 0, place, -1)
 
 
 def _near(steps: np.ndarray, before: int, after: int) -> np.ndarray:

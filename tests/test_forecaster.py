@@ -13,6 +13,7 @@ import pytest
 from conftest import QUICK, quick_forecaster
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from matplotlib.dates import num2date
 
 import nbeats_basis as nb
 from nbeats_basis.prediction import Predictor
@@ -396,6 +397,9 @@ def test_columns_named_as_those_of_the_answer_are_refused(panel):
     assert list(forecaster.predict().columns) == ["level", "trend", "NBeatsBasis"]
     with pytest.raises(nb.DataError, match=r"\['level', 'trend'\]. Rename"):
         forecaster.decompose()
+    forecaster.fit(panel.rename(columns={"unique_id": "member"}), id_col="member", verbose=0)
+    with pytest.raises(nb.DataError, match=r"\['member'\]. Rename"):
+        forecaster.atoms()
 
 
 def test_times_asked_for_are_of_the_kind_of_the_history(panel):
@@ -407,6 +411,10 @@ def test_times_asked_for_are_of_the_kind_of_the_history(panel):
     np.testing.assert_allclose(abroad.NBeatsBasis, expected.NBeatsBasis, rtol=1e-5)
     with pytest.raises(nb.DataError, match="without a time zone.*tz_localize"):
         forecaster.predict(at=at.assign(ds=at.ds.dt.tz_localize(None)))
+    with pytest.raises(nb.DataError, match=r"row 1\) has no name"):
+        forecaster.predict(at=at.assign(unique_id=at.unique_id.where(at.index != 1)))
+    with pytest.raises(nb.DataError, match="row 0.*where nanoseconds count"):
+        forecaster.predict(at=at.head(1).assign(ds=pd.Timestamp("2300-01-01", tz="UTC").as_unit("s")))
     with pytest.raises(TypeError, match="`at` must be a pandas DataFrame"):
         forecaster.predict(at=[at.ds[0]])
     late = at.assign(ds=at.ds + pd.Timedelta(hours=20))
@@ -443,6 +451,18 @@ def test_bad_levels_are_refused(fitted, panel):
     point = quick_forecaster(head=nb.heads.Point()).fit(panel, verbose=0)
     with pytest.raises(ValueError, match="distribution"):
         point.predict(level=[80])
+
+
+def test_pictures_of_stamps_with_a_zone_have_its_days(panel):
+    hours = pd.date_range("2020-03-26", periods=60, freq="h", tz="Asia/Tokyo")
+    axis = quick_forecaster().fit(panel.assign(ds=hours[panel.ds]), verbose=0).plot(ids=["S0"]).axes[0].xaxis
+    days = [t for t in axis.get_major_locator()() if num2date(t, hours.tz).hour == 0]
+    assert days and axis.get_major_formatter().format_ticks(days)[0] in ("26", "27", "28")
+
+
+def test_series_drawn_are_a_list(fitted):
+    with pytest.raises(TypeError, match="`ids` must be a list"):
+        fitted.plot(ids="S0")
 
 
 def test_pictures(fitted):

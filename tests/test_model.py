@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 from reference import layers_of, nbeats
@@ -220,10 +221,41 @@ def test_every_window_that_can_be_learned_from_is_drawn_and_no_other(window, hol
         assert windows.num_windows == len(expected)
 
 
+@pytest.mark.parametrize("holdout", [4, 9, 14, 25])
+@pytest.mark.parametrize("recent", [None, 12])
+def test_what_is_held_out_counts_steps_across_long_gaps(holdout, recent):
+    """Gaps longer than windows are shortened where they are stored; against loops over a dense table."""
+    gaps = {"a": [*range(20), *range(31, 40)], "b": [*range(30), 38], "c": [0, 1, 2, *range(15, 33)]}
+    df = pd.concat([pd.DataFrame({"unique_id": k, "ds": v}) for k, v in gaps.items()], ignore_index=True)
+    df["y"] = np.arange(len(df)) + 1.0
+    windows = Windows(Panel.from_frame(df, Columns(), 1), 4, 3, 4096, holdout, recent)
+    learned, validated = set(), set()
+    for _, group in df.groupby("unique_id"):
+        last, row = group.ds.max() + 4, np.zeros(70)
+        row[group.ds + 4] = group.y
+        stop = last - holdout
+        for end in range(4, 48):
+            window = row[end - 3 : end + 4].copy()
+            if end >= stop and end < last and (end - stop) % 3 == 0 and window[4:].any():
+                validated.add(window.tobytes())
+            window[3 + max(stop - end, 0) + 1 :] = 0
+            late = recent is None or end > stop - recent
+            if end < stop and late and window[3] and window[:3].any() and window[4:].any():
+                learned.add(window.tobytes())
+
+    def found(inputs, targets):
+        rows = np.nan_to_num(np.concatenate([inputs, targets], axis=-1)[0])
+        return {row.tobytes() for row in rows if row[4:].any()}
+
+    assert found(*windows.draw(tf.constant(0), (0,))) == learned
+    held_out = windows.validation()
+    assert set().union(*(found(*held_out.gather(o)) for o in held_out.batches())) == validated
+
+
 def test_a_panel_without_gaps_is_drawn_from_as_it_is():
     panel = Panel.from_frame(nb.synthetic.seasonal_panel(4, 30), Columns(), 1)
     windows = Windows(panel, 12, 4)
-    assert windows._origins is None and windows._values.shape == panel.values.shape
+    assert windows._origins is None and windows._values.shape == panel.steps.shape
 
 
 def test_learns_a_line_and_a_sine():

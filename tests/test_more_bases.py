@@ -196,6 +196,15 @@ def test_noisy_poles_are_those_of_least_squares(rng):
     np.testing.assert_allclose(np.sort(frequencies), [0.08, 0.21], atol=0.003)
 
 
+def test_poles_are_not_above_half_the_rate_of_observation(rng):
+    """A series that alternates: its noise would pull the frequency to one that its times cannot tell from a lower one."""
+    times = np.arange(60.0)
+    for _ in range(4):
+        values = np.cos(np.pi * times) + 0.3 * rng.normal(size=60)
+        frequencies, _ = fit_poles([(times, values)], 2, 0.0)
+        assert frequencies.max() <= 0.5
+
+
 def test_poles_need_neither_order_nor_single_times(rng):
     """Observations at tied times in any order, some without a time; the spectrum in parts is the spectrum at once."""
     times = np.repeat(np.arange(40.0), 3)

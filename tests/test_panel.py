@@ -49,6 +49,40 @@ def test_freq_is_inferred_with_gaps(freq):
     assert season_length(panel.calendar.freq) == season_length(freq)
 
 
+@pytest.mark.parametrize(
+    ("freq", "start"), [("2MS", "2023-04-01"), ("6MS", "2021-04-01"), ("2ME", "2023-05-31")]
+)
+def test_a_few_stamps_of_several_months_are_no_days(freq, start):
+    with pytest.raises(nb.DataError, match="without doubt"):
+        panel_of(frame(freq, 4, start))
+
+
+def test_seasons_of_calendars_by_other_names():
+    names = ("h", "60min"), ("MS", "BME"), ("QS", "3MS"), ("QE-NOV", "3ME"), ("YS", "12MS"), ("W-SUN", "7D")
+    for one, other in names:
+        assert season_length(one) == season_length(other)
+    given = {
+        "h": 24,
+        "MS": 12,
+        "2MS": 6,
+        "QS": 4,
+        "2QS": 2,
+        "5MS": 1,
+        "YS": 1,
+        "W": 52,
+        "2W": 1,
+        "D": 7,
+        "B": 5,
+        "15min": 1,
+    }
+    assert {freq: season_length(freq) for freq in given} == given
+
+
+def test_three_columns_are_three():
+    with pytest.raises(nb.DataError, match="three columns"):
+        Panel.from_frame(frame(), Columns(id="ds"), "MS")
+
+
 def test_doubtful_freq_is_refused():
     mixed = pd.concat([frame("MS", ids=["a"]), frame("QS", ids=["b"])])
     with pytest.raises(nb.DataError, match="freq='MS'"):
@@ -140,9 +174,12 @@ def test_a_row_without_series_is_refused(kind):
 
 def test_a_panel_does_not_change_with_its_frame():
     df = frame()
+    df["t"] = np.arange(60.0)
     panel = panel_of(df)
-    df.loc[:, "y"] = 0.0
+    irregular = Panel.from_frame(df, Columns(time="t"), None)
+    df.loc[:, ["y", "t"]] = 0.0
     assert panel.values[5] == 5  # noqa: PD011
+    assert irregular.to_frame().t[5] == 5
 
 
 def test_float32_stays_as_it_is_and_other_numbers_become_float64():
@@ -228,8 +265,10 @@ def test_a_missing_value_of_any_kind_is_missing():
 
 
 def test_stamps_do_not_count_as_integers():
-    with pytest.raises(nb.DataError, match="`ds` holds stamps, but freq=1"):
-        panel_of(frame(), 1)
+    text = frame().assign(ds=frame().ds.astype(str))
+    for df, freq in ((frame(), 1), (text, 1), (frame(), np.int64(1))):
+        with pytest.raises(nb.DataError, match="`ds` holds stamps, but freq="):
+            panel_of(df, freq)
 
 
 def test_days_of_two_series_leave_doubt_about_weekends():
@@ -340,6 +379,11 @@ def bad(column, row, value):
         (frame().assign(y=frame().ds - frame().ds.min()), ["`y`", "'a'", "not a number", "row 0"]),
         (frame().assign(y=frame().ds.dt.to_period("M")), ["`y`", "'a'", "not a number", "row 0"]),
         (frame().assign(y=1j), ["`y`", "'a'", "not a number", "row 0"]),
+        (frame().assign(y=frame().y * 1e-160), ["`y`", "1e-150", "unit"]),
+        (frame().assign(ds=frame().ds.dt.to_period("M")), ["`ds`", "period", "to_timestamp"]),
+        (frame().assign(ds=pd.Series(range(60), dtype=object)), ["`ds`", "row 0: 0", "to numbers"]),
+        (frame(ids=[7, 8]).assign(y=[np.nan] * 30 + [1.0] * 30), ["series 7 has no observed value"]),
+        (frame(ids=[7, 8]).assign(y=[np.inf] + [1.0] * 59), ["series 7 is infinite"]),
         (bad("y", 35, 2e150), ["`y`", "'b'", "1e+150", "row 35", "unit"]),
         (pd.concat([frame(), frame()[["ds"]]], axis=1), ["more than one", "'ds'"]),
         (

@@ -226,6 +226,8 @@ def test_jitter_moves_times_and_keeps_their_order(kind):
 
 def test_jitter_of_odd_frames():
     one = pd.DataFrame({"unique_id": ["a", "b", "b"], "ds": [1.0, 5.0, 5.0], "y": 0.0})
+    by_number = synthetic.jitter(one.rename(columns={"ds": 0}), 0.4, time_col=0)
+    assert by_number[0].tolist() == [1.0, 5.0, 5.0]
     assert synthetic.jitter(one, 0.4).ds.tolist() == [1.0, 5.0, 5.0]  # no gap to move in
     assert len(synthetic.jitter(one.head(0), 0.4)) == 0 and len(synthetic.thin(one.head(0), 0.4)) == 0
     with pytest.raises(ValueError, match="amount=-1"):

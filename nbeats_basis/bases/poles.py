@@ -25,7 +25,7 @@ def fit_poles(
 
     One by one, the oscillation that explains most of what is left is found from the cell it lies in, then all decays and
     frequencies are refined together, amplitudes and background being solved for (variable projection); in the end each series
-    counts by its own noise.
+    counts by its own noise. No frequency is above half the rate of observation.
 
     Args:
         series: pairs of times `(N,)` and values `(N,)`, NaN where not observed.
@@ -40,9 +40,10 @@ def fit_poles(
     """
     check_int("num_atoms", num_atoms)
     data, length = collect(series, num_atoms, start, background)
-    *_, poles = pursue(data, length, num_atoms)
-    poles = refine(data, poles, length)
-    poles = refine(_weighed(data, poles), poles, length)
+    highest = half_rate(data)
+    *_, poles = pursue(data, length, num_atoms, highest)
+    poles = refine(data, poles, length, highest)
+    poles = refine(_weighed(data, poles), poles, length, highest)
     return poles[:, 0], poles[:, 1]
 
 
@@ -84,7 +85,7 @@ def pursue(
     data: list,
     length: float,
     num_atoms: int,
-    max_frequency: float | None = None,
+    highest: float,
     refined: bool = True,
 ):
     """Yield frequencies and decays `(k, 2)` of k = 1 .. `num_atoms` oscillations, each set grown from the last.
@@ -95,14 +96,13 @@ def pursue(
         data: of `collect`.
         length: of `collect`.
         num_atoms: number of oscillations.
-        max_frequency: highest; None for `half_rate`. Defaults to None.
+        highest: frequency that none may exceed, such as `half_rate`.
         refined: False to leave the poles as first chosen. Defaults to True.
     """
-    highest = max_frequency or half_rate(data)
     poles = np.zeros((0, 2))
     for _ in range(num_atoms):
         poles = np.vstack([poles, _choose(data, poles, length, highest)])
-        poles = refine(data, poles, length, ROUGH, highest) if refined else poles
+        poles = refine(data, poles, length, highest, ROUGH) if refined else poles
         yield poles
 
 
@@ -241,15 +241,15 @@ def oscillations(times, poles) -> np.ndarray:
     return np.concatenate([envelope * np.cos(angle), envelope * np.sin(angle)], axis=1)
 
 
-def refine(data, poles, length: float, tolerance: float = 1e-15, highest: float = np.inf) -> np.ndarray:
+def refine(data, poles, length: float, highest: float, tolerance: float = 1e-15) -> np.ndarray:
     """Return the poles of least squares near those given: Levenberg and Marquardt, steps in units of 1 / T.
 
     Args:
         data: of `collect`.
         poles: frequencies and decays, `(k, 2)`.
         length: of `collect`.
+        highest: frequency that none may exceed; those at it stay there.
         tolerance: share of the squares left that a step must gain for another one. Defaults to 1e-15.
-        highest: frequency that none may exceed; those at it stay there. Defaults to inf.
     """
     free = np.stack([poles[:, 0] < highest, np.full(len(poles), True)], axis=1).ravel()
     damping, (residual, jacobian) = 1e-3, linearise(data, poles)

@@ -196,7 +196,7 @@ class ContinuousOMP:
                 break
         if not (self.refined and len(best[1])):
             return best[1]
-        return _alternating(data, length, refine(data, best[1], length, highest=highest), highest)
+        return _alternating(data, length, refine(data, best[1], length, highest), highest)
 
     def _better(self, data, length, poles, highest):
         """Return the poles, or those of the matrix pencil where times are equally spaced and it explains more."""
@@ -208,7 +208,7 @@ class ContinuousOMP:
         pencil = np.stack(pencil, axis=-1)
         if len(pencil) != len(poles) or pencil[:, 0].max() > highest:
             return poles
-        pencil = refine(data, pencil, length, ROUGH, highest)
+        pencil = refine(data, pencil, length, highest, ROUGH)
         return min(poles, pencil, key=lambda p: np.sum(linearise(data, p)[0] ** 2))
 
     def _keep(self, poles, times, values):
@@ -326,7 +326,7 @@ def _alternating(data, length, poles, highest):
     if abs(highest * _step(data, length) - 0.5) > _ROUNDING or not near.any():
         return poles
     moved = np.stack([np.where(near, highest, poles[:, 0]), poles[:, 1]], axis=1)
-    moved = refine(data, moved, length, highest=highest)
+    moved = refine(data, moved, length, highest)
     saved = 2 * near.sum() * np.log(len(data[0][0]))
     return moved if _criterion(data, moved)[1] - saved <= _criterion(data, poles)[1] else poles
 
