@@ -80,12 +80,12 @@ def check_choice(name: str, value, choices: Iterable[str]) -> str:
 
 
 def plain(value):
-    """Return a NumPy number as Python's own, and anything else as it is; for messages.
+    """Return a number or array of NumPy as Python's number or list, and anything else as it is, for messages and configurations.
 
     Args:
-        value: of a column.
+        value: anything.
     """
-    return value.item() if isinstance(value, (np.number, np.bool_)) else value
+    return value.tolist() if isinstance(value, (np.number, np.bool_, np.ndarray)) else value
 
 
 def check_quantiles(level=None, quantiles=None) -> list[float]:

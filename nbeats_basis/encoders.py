@@ -47,7 +47,7 @@ class RegressionEncoder(keras.layers.Layer):
     """
 
     def __init__(self, lookback: float, spacing: float, **kwargs):
-        super().__init__(autocast=False, **kwargs)
+        super().__init__(autocast=False, dtype="float32", **kwargs)
         self.lookback, self.spacing = check_positive("lookback", lookback), check_positive("spacing", spacing)
         intervals = min(max(1, int(np.ceil(lookback / spacing - 1e-6))), _KNOTS - 1)
         self.num_knots, self._bend = intervals + 1, _bend(intervals * self.spacing / self.lookback)

@@ -39,7 +39,7 @@ class Ensemble(Network):
     """
 
     def __init__(self, nets: Sequence[NBeats], **kwargs):
-        super().__init__(autocast=False, **kwargs)  # values and times are float64
+        super().__init__(**kwargs)  # values and times are float64
         self.nets = list(nets)
         kinds = {(net.horizon, net.window, net.encoder is None, type(net.head)) for net in self.nets}
         if len(kinds) != 1:

@@ -51,6 +51,14 @@ class Head:
         """Whether all errors count relative to the data's level."""
         return set(self.losses) <= {"smape", "mape"}
 
+    def check(self, lookbacks: Sequence[float], on_grid: bool) -> None:
+        """Raise where a loss cannot be counted in the members' windows.
+
+        Args:
+            lookbacks: of the members.
+            on_grid: whether windows hold one value a step.
+        """
+
     def member(self, k: int) -> "Head":
         """Return the head of member k alone, with what trains its location.
 
@@ -109,6 +117,24 @@ class Point(Head):
     def get_config(self) -> dict:
         """Return the constructor's arguments."""
         return {"loss": self.loss, "season_length": self.season_length}
+
+    def check(self, lookbacks: Sequence[float], on_grid: bool) -> None:
+        """Raise where "mase" finds no season in the windows of a member.
+
+        Args:
+            lookbacks: of the members.
+            on_grid: whether windows hold one value a step.
+        """
+        if "mase" in self.losses and not on_grid:
+            raise ValueError(
+                "the loss 'mase' counts steps of a season, which irregular times do not have. Use 'mae' or 'mse'. "
+                f"Received: head={self!r}"
+            )
+        for k, lookback in enumerate(lookbacks):
+            if self.losses[k % len(self.losses)] == "mase" and lookback <= self.season_length:
+                raise ValueError(
+                    f"the loss 'mase' needs a lookback of more than `season_length`. Received: lookback={lookback!r} of member {k}, head={self!r}"
+                )
 
 
 class Distribution(Head):

@@ -23,11 +23,16 @@ def prepare(
     Returns:
         dict of `times` `(M or 1, B or 1, L)`, `values` and `observed` `(M, B, L)`, `query_times` `(M or 1, B or 1, H)`,
         `origin` `(M or 1, B)` or None, `start`, the last value in network units, `shift` and `scale` `(M, B)`.
+
+    Raises:
+        ValueError: the windows are of another length.
     """
     inputs = inputs if isinstance(inputs, dict) else {"values": inputs}
     values = _with_members(inputs["values"], "float64")
     times = inputs.get("times")
     times = tf.range(1.0 - window, 1)[None, None] if times is None else _with_members(times, "float32")
+    if not times.shape[-1:].is_compatible_with(values.shape[-1:]):
+        raise ValueError(f"windows must hold {times.shape[-1]} values. Received: shape {values.shape}")
     observed = ~tf.math.is_nan(values) & (times > -tf.constant(lookbacks, "float32")[:, None, None])
     values = tf.where(observed, values, 0)
     latest = last_observed(values, times, observed)

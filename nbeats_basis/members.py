@@ -11,6 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from nbeats_basis.checks import plain
+
 PRECISIONS = ("float32", "bfloat16")
 _PRODUCTS = ContextVar("products", default=None)
 
@@ -27,7 +29,7 @@ def in_turn(name: str, given, members: int, check: Callable) -> tuple:
     Raises:
         ValueError: an empty list.
     """
-    given = given.tolist() if hasattr(given, "tolist") else given
+    given = plain(given)
     several = given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
     if not several:
         raise ValueError(f"`{name}` must name at least one. Received: {name}={given!r}")
@@ -115,6 +117,7 @@ class MemberLayer(keras.layers.Layer):
 
     def __init__(self, **kwargs):
         kwargs.setdefault("autocast", False)
+        kwargs.setdefault("dtype", "float32")  # whatever Keras' own default is
         super().__init__(**kwargs)
         self.seeds: tuple[int, ...] | None = None
         self.scope = ""

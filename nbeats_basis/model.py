@@ -6,7 +6,7 @@ from functools import partial
 import keras
 import tensorflow as tf
 
-from nbeats_basis.checks import check_choice, check_int, check_positive, unused
+from nbeats_basis.checks import check_choice, check_int, check_positive, plain, unused
 from nbeats_basis.encoders import RegressionEncoder
 from nbeats_basis.heads import Head, Point
 from nbeats_basis.inputs import prepare
@@ -17,7 +17,7 @@ from nbeats_basis.optimizers import Adam
 from nbeats_basis.replicas import apply_if, average
 from nbeats_basis.scaling import SCALINGS, standardize
 from nbeats_basis.stacks import Generic, Seasonality, Stack, Trend
-from nbeats_basis.training import StopOnNonFinite, clip_members, repeated
+from nbeats_basis.training import StopOnNonFinite, clip_members, matched, pair, repeated
 
 
 @keras.saving.register_keras_serializable(package="nbeats_basis")
@@ -57,7 +57,7 @@ class NBeats(Network):
         `backcasts` `(M, B, C, L)`, and `coefficients`, one `(M, B, blocks, K)` a stack.
 
     Raises:
-        ValueError: no stacks, sizes out of range, or the loss "mase" without steps.
+        ValueError: no stacks, sizes out of range, or the loss "mase" without steps or with lookbacks of no more than a season.
 
     Example:
         >>> import numpy as np, nbeats_basis as nb
@@ -82,11 +82,12 @@ class NBeats(Network):
         spacing: float | None = None,
         **kwargs,
     ):
-        super().__init__(autocast=False, **kwargs)
+        super().__init__(**kwargs)
         on_grid = check_choice("encoder", encoder, ("window", "regression")) == "window"
         check = check_int if on_grid else check_positive
         self.horizon = check("horizon", horizon)
-        self.lookback, self.scaling, self.members = lookback, scaling, check_int("members", members)
+        self.lookback, self.scaling = plain(lookback), plain(scaling)
+        self.members = check_int("members", members)
         self.lookbacks = in_turn("lookback", lookback, members, check)
         self.scalings = in_turn("scaling", scaling, members, partial(check_choice, choices=SCALINGS))
         longest = max(self.lookbacks)
@@ -94,11 +95,7 @@ class NBeats(Network):
         if self.window < longest:
             raise ValueError(f"`window` must be at least the longest lookback. Received: window={window!r}")
         self.head = head or Point()
-        if not on_grid and "mase" in self.head.losses:
-            raise ValueError(
-                "the loss 'mase' counts steps of a season, which irregular times do not have. Use 'mae' or 'mse'. "
-                f"Received: head={self.head!r}"
-            )
+        self.head.check(self.lookbacks, on_grid)
         self.seed = check_int("seed", seed, 0)
         self.spacing = spacing or self.window / 32
         self.encoder = None if on_grid else RegressionEncoder(self.window, self.spacing)
@@ -305,7 +302,7 @@ class NBeats(Network):
     def train_step(self, data):
         """Draw windows, take one step; skip it and remember where if a loss or gradient is not finite."""
         if isinstance(data, tuple):
-            inputs, targets = keras.utils.unpack_x_y_sample_weight(data)[:2]
+            inputs, targets = pair(data)
         else:
             inputs, targets = self._train_source.draw(self.optimizer.iterations, self.member_seeds)
         variables = self.trainable_variables
@@ -333,7 +330,7 @@ class NBeats(Network):
     def test_step(self, data):
         """Return the mean loss of a validation batch, which counts as its windows."""
         if isinstance(data, tuple):
-            inputs, targets = keras.utils.unpack_x_y_sample_weight(data)[:2]
+            inputs, targets = pair(data)
         else:
             inputs, targets = self._validation_source.gather(data)
         losses, windows = self.losses_of(inputs, targets), tf.shape(targets)[-2]
@@ -349,8 +346,7 @@ class NBeats(Network):
             targets: `(B, H)` or `(M, B, H)` in data units, NaN where there is none.
         """
         out = self(inputs)
-        targets = tf.cast(targets, "float64")
-        targets = targets if len(targets.shape) == 3 else targets[None]
+        targets = matched(targets, out["params"])
         known = ~tf.math.is_nan(targets) & (out["scale"] > 0)[..., None]
         targets = tf.where(known, standardize(targets, out["shift"], out["scale"]), 0)
         level = tf.cast(tf.math.divide_no_nan(out["shift"], out["scale"]), "float32")
@@ -364,14 +360,16 @@ class NBeats(Network):
         """Return member k alone, a network of one member with a copy of its weights.
 
         Args:
-            k: 0 to M - 1.
+            k: 0 to M - 1, or below 0 from the last; IndexError beyond.
         """
+        k = range(self.members)[k]
         config = {**self.get_config(), "members": 1, "window": self.window}
         config |= {"lookback": self.lookbacks[k], "scaling": self.scalings[k]}
         head = keras.saving.serialize_keras_object(self.head.member(k))
         single = NBeats.from_config({**config, "seed": self.member_seeds[k], "head": head})
-        for ours, theirs in zip(self.trainable_variables, single.trainable_variables, strict=True):
-            theirs.assign(ours[k : k + 1])
+        for ours, theirs in zip(self.stacks, single.stacks, strict=True):
+            for of_all, its in zip(ours.weights, theirs.weights, strict=True):
+                its.assign(of_all[k : k + 1])
         single.typical.assign(self.typical)
         return single
 

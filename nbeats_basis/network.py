@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from nbeats_basis.checks import check_int
+from nbeats_basis.checks import check_int, check_quantiles
 from nbeats_basis.combination import combine, combine_slopes, mixture_quantiles
 from nbeats_basis.heads import Head
 
@@ -28,6 +29,9 @@ class Network(keras.Model):
     lookbacks: tuple
     component_names: list[str]
 
+    def __init__(self, **kwargs):
+        super().__init__(autocast=False, dtype="float32", **kwargs)  # whatever Keras' own default is
+
     def forecast(self, inputs, quantiles: Sequence[float] = ()) -> dict:
         """Return the members' combined forecast in data units, float64.
 
@@ -40,8 +44,10 @@ class Network(keras.Model):
             the level first, and `quantiles` `(B, H, Q)`.
 
         Raises:
-            ValueError: quantiles of a point head.
+            ValueError: quantiles of a point head, or out of range.
         """
+        if not tf.is_tensor(quantiles):
+            quantiles = check_quantiles(quantiles=quantiles)
         out = self(inputs)
         return {**combine(out, self.head), "quantiles": mixture_quantiles(out, self.head, quantiles)}
 
@@ -69,6 +75,18 @@ class Network(keras.Model):
         return combine(
             {**out, "params": fitted, "components": curves, "start": tf.zeros_like(out["start"])}, self.head
         )
+
+    def predict(self, x, batch_size: int | None = None, **kwargs):
+        """Return `forecast` of many windows, as `keras.Model.predict` does; arrays keep their precision.
+
+        Args:
+            x: windows as for a call, `(B, L)`, or a dataset of batches.
+            batch_size: windows of a batch; None for 32. Defaults to None.
+            **kwargs: further arguments of `keras.Model.predict`.
+        """
+        if all(isinstance(each, np.ndarray) for each in keras.tree.flatten(x)):
+            x, batch_size = tf.data.Dataset.from_tensor_slices(x).batch(batch_size or 32), None
+        return super().predict(x, batch_size, **kwargs)
 
     def predict_step(self, data):
         """Return `forecast` of a batch."""

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 SCALINGS = ("std", "level", "ratio", "panel", "none")
-_ROUNDING = 1e-13  # a spread below this share of the level is rounding error of float64
+_ROUNDING = (
+    1e-13  # a spread below this share of the level, or of the panel's scale, is rounding error of float64
+)
 
 
 def window_scale(values, observed, latest, scalings: Sequence[str], typical):
@@ -21,7 +23,8 @@ def window_scale(values, observed, latest, scalings: Sequence[str], typical):
     - "none": 0 and 1, the N-BEATS paper's choice.
 
     A window without observations takes the typical level and scale; one of a single observation the typical scale with "std", its
-    own size with "level" and "ratio". A constant window has scale 0: it is forecast as its last value.
+    own size with "level" and "ratio". A constant window has scale 0: it is forecast as its last value. So is one that varies by rounding
+    error alone.
 
     Args:
         values: `(M, B, L)` float64, finite where not observed.
@@ -52,7 +55,7 @@ def _scale_by(scaling: str, values, observed, latest, typical):
     shift = tf.where(count > 0, latest, typical[0])
     centred = tf.where(observed, values - shift[..., None], 0)
     spread = deviation(centred, weights)
-    varies = spread > _ROUNDING * tf.abs(shift)
+    varies = spread > _ROUNDING * tf.maximum(tf.abs(shift), typical[1])
     if scaling in ("level", "ratio"):
         scale = tf.where(varies | (count < 2), _mean(tf.abs(values), weights), 0)
         if scaling == "ratio":

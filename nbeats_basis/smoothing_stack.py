@@ -10,7 +10,7 @@ import tensorflow as tf
 from nbeats_basis.bases import BSpline, Fourier, Polynomial
 from nbeats_basis.bases.fourier import harmonics_of
 from nbeats_basis.blocks import BasisBlock
-from nbeats_basis.checks import check_positive
+from nbeats_basis.checks import check_positive, plain
 from nbeats_basis.encoders import encode, encoded_size
 from nbeats_basis.regression import alike, expand, inverse, normal_matrix
 from nbeats_basis.scaling import deviation, last_observed
@@ -85,6 +85,8 @@ class SmoothingBlock(BasisBlock):
     def designs(self, times, observed, query_times, origin=None, order: int = 0) -> dict:
         """Return the functions at all times, the forecast's with their derivatives, and the regression that finds the season.
 
+        That is in double precision: where observations come at every other step or less, functions look alike.
+
         Args:
             times: `(M or 1, B or 1, L)`.
             observed: `(M, B, L)`.
@@ -96,9 +98,10 @@ class SmoothingBlock(BasisBlock):
         future = [self.basis.derivative(query_times, i) for i in range(order + 1)]
         designs = {"times": times, "observed": observed, "past": past, "future": future}
         if self.periods:
-            design = tf.concat([self.beside(times), past[..., _TERMS:]], axis=-1)
+            times, observed = (tf.cast(each, "float64") for each in (times, observed))
+            design = tf.concat([self.beside(times), self.basis(times)[..., _TERMS:]], axis=-1)
             gram = normal_matrix(design, observed)
-            ridge = tf.fill(tf.shape(gram)[:-1], _RIDGE)
+            ridge = tf.fill(tf.shape(gram)[:-1], tf.constant(_RIDGE, "float64"))
             regression = inverse(gram, ridge, alike(design, observed)), gram, ridge
             designs["season"] = design, regression
         return designs
@@ -145,7 +148,9 @@ class SmoothingBlock(BasisBlock):
         observed = designs["observed"]
         if self.multiplicative:
             heights = tf.math.log(tf.where(heights > 0, heights, 1.0))
+        heights, observed = (tf.cast(each, "float64") for each in (heights, observed))
         season = seasonal(heights, observed, *designs["season"], self.beside.num_terms)
+        season = tf.cast(season, "float32")
         return [season], expand(designs["past"][..., _TERMS:], season)
 
     def parts(self, theta: list, functions: list) -> list:
@@ -252,8 +257,9 @@ class Smoothing(Stack):
         **kwargs,
     ):
         super().__init__(1, units, num_layers, False, "regression", **kwargs)
-        self.periods, self.harmonics, self.multiplicative = periods, harmonics, bool(multiplicative)
-        Fourier(periods or [1], 1 if harmonics is None else harmonics)  # refuses bad arguments now
+        self.periods, self.harmonics = plain(periods), plain(harmonics)
+        self.multiplicative = bool(multiplicative)
+        Fourier(self.periods or [1], 1 if harmonics is None else self.harmonics)  # refuses now
 
     @property
     def components(self) -> list[str]:

@@ -10,7 +10,7 @@ from nbeats_basis.bases import Basis, BSpline, Fourier, Learned, Polynomial
 from nbeats_basis.bases.bspline import octaves
 from nbeats_basis.bases.fourier import harmonics_of
 from nbeats_basis.blocks import COEFFICIENTS, BasisBlock
-from nbeats_basis.checks import check_choice, check_int
+from nbeats_basis.checks import check_choice, check_int, plain
 from nbeats_basis.durations import duration
 from nbeats_basis.members import MemberLayer
 
@@ -245,10 +245,8 @@ class Seasonality(Stack):
         **kwargs,
     ):
         super().__init__(num_blocks, units, num_layers, shared_weights, coefficients, **kwargs)
-        self.periods, self.harmonics, self.phase = periods, harmonics, phase
-        Fourier(
-            periods or [1], 1 if harmonics is None else harmonics, phase=phase
-        )  # refuses bad arguments now
+        self.periods, self.harmonics, self.phase = plain(periods), plain(harmonics), phase
+        Fourier(self.periods or [1], 1 if harmonics is None else self.harmonics, phase=phase)  # refuses now
 
     def make_bases(self, lookback: float, horizon: float):
         """Return a constant and the harmonics."""

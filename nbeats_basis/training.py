@@ -138,6 +138,39 @@ class StopOnNonFinite(keras.callbacks.Callback):
             )
 
 
+def pair(data: tuple) -> tuple:
+    """Return inputs and targets of a batch.
+
+    Args:
+        data: both, as Keras hands them on.
+
+    Raises:
+        ValueError: there are weights of windows, too.
+    """
+    inputs, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
+    if weights is not None:
+        raise ValueError("weights of windows are not used. Leave them out; hide targets by NaN.")
+    return inputs, targets
+
+
+def matched(targets, params):
+    """Return targets as `(M or 1, B, H)` float64.
+
+    Args:
+        targets: `(B, H)` or `(M, B, H)`.
+        params: `(M, B, H, P)`, what they are compared with.
+
+    Raises:
+        ValueError: they are of another shape.
+    """
+    targets = tf.cast(targets, "float64")
+    if len(targets.shape) not in (2, 3) or not targets.shape[-2:].is_compatible_with(params.shape[1:3]):
+        raise ValueError(
+            f"targets must be windows of {params.shape[2]} values, (B, {params.shape[2]}). Received: shape {targets.shape}"
+        )
+    return targets if len(targets.shape) == 3 else targets[None]
+
+
 class MemberEarlyStopping(keras.callbacks.Callback):
     """Give each member the weights of the epoch that was best for it alone, by its validation loss.
 
@@ -177,10 +210,10 @@ class MemberEarlyStopping(keras.callbacks.Callback):
         """Keep the weights of the members that got better."""
         if "val_loss" not in (logs or {}):
             raise ValueError(
-                "`MemberEarlyStopping` needs validation. Pass `val_size` to `fit`, such as the horizon."
+                "`MemberEarlyStopping` needs validation after each epoch. Pass `val_size` to `fit`, such as the horizon."
             )
         losses = self.model.validation_losses.numpy()
-        better = losses < np.min(self.losses_, axis=0, initial=np.inf)
+        better = losses < np.fmin.reduce(self.losses_, axis=0, initial=np.inf)
         self.losses_ = np.vstack([self.losses_, losses])
         self.best_epochs_[better] = len(self.losses_)
         for kept, variable in zip(self._weights, self.model.trainable_variables, strict=True):

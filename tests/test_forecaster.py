@@ -264,6 +264,17 @@ def test_scaling_by_the_level_follows_the_unit(panel, scaling):
     np.testing.assert_allclose(*forecasts, rtol=1e-4)
 
 
+def test_a_series_that_is_rounding_error_at_first_does_not_end_the_training_of_others():
+    rng = np.random.default_rng(0)
+    a, b = rng.uniform(size=(2, 60))
+    y = 10 + np.sin(np.arange(120) * np.pi / 6) + 0.1 * rng.normal(size=(4, 120))
+    y[0] = np.append((a + b) - a - b, 1e4 * (1 + a))
+    months = pd.date_range("2000", periods=120, freq="MS")
+    df = pd.concat([pd.DataFrame({"unique_id": i, "ds": months, "y": y[i]}) for i in range(4)])
+    forecaster = quick_forecaster(head=nb.heads.StudentT("change")).fit(df, verbose=0)
+    assert np.isfinite(forecaster.history_["loss"]).all()
+
+
 def test_quiet_and_nothing_written(panel, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     quick_forecaster().fit(panel, verbose=0).predict()

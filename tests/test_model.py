@@ -252,6 +252,68 @@ def test_what_is_held_out_counts_steps_across_long_gaps(holdout, recent):
     assert set().union(*(found(*held_out.gather(o)) for o in held_out.batches())) == validated
 
 
+def test_what_does_not_fit_is_refused():
+    """Another number of targets or values would be broadcast, weights of windows dropped, and "mase" learn nothing."""
+    net = nb.NBeats([nb.Trend(units=8)], 4, 8)
+    net.compile()
+    values = np.ones((6, 8))
+    for targets in (np.ones((6, 1)), np.ones(6)):
+        with pytest.raises(ValueError, match="windows of 4 values"):
+            net.fit(tf.data.Dataset.from_tensors((values, targets)), verbose=0)
+    with pytest.raises(ValueError, match="weights of windows"):
+        net.fit(tf.data.Dataset.from_tensors((values, np.ones((6, 4)), np.ones(6))), verbose=0)
+    with pytest.raises(ValueError, match="hold 8 values"):
+        net.forecast(np.ones((6, 1)))
+    for wrong in ([0.0], [1.5]):
+        with pytest.raises(ValueError, match="`quantiles` must lie"):
+            net.forecast(values, wrong)
+    with pytest.raises(ValueError, match="lookback=8 of member 0"):
+        nb.NBeats([nb.Trend(units=8)], 4, [8, 24], nb.heads.Point("mase", 12), members=2)
+
+
+def test_arrays_keep_their_precision_in_predict(rng):
+    net = nb.NBeats([nb.Trend(units=8)], 4, 8)
+    values = 1e9 + rng.normal(size=(40, 8))
+    np.testing.assert_array_equal(net.predict(values, verbose=0)["mean"], net.forecast(values)["mean"])
+
+
+def test_arrays_as_arguments_are_saved(rng, tmp_path):
+    stacks = [nb.Smoothing(np.array([4.0])), nb.Seasonality(np.array([4.0, 6.0]), np.array([2, 1]), units=8)]
+    net = nb.NBeats(stacks, 4, np.array([8, 12]), members=2, scaling=np.array(["std", "level"]))
+    net.save(tmp_path / "net.keras")
+    values = rng.normal(size=(3, 12))
+    again = keras.models.load_model(tmp_path / "net.keras")
+    np.testing.assert_array_equal(again.forecast(values)["mean"], net.forecast(values)["mean"])
+
+
+def test_a_member_of_a_network_with_a_frozen_stack(rng):
+    net = nb.NBeats([nb.Trend(units=8), nb.Generic(units=8)], 4, 8, members=2)
+    net.stacks[0].trainable = False
+    values = rng.normal(size=(3, 8))
+    for k, same in ((0, 0), (1, 1), (-1, 1)):
+        alone = net.member(k).forecast(values)["mean"]
+        np.testing.assert_allclose(alone, nb.Ensemble([net.member(same)]).forecast(values)["mean"])
+    both = np.stack([net.member(k).forecast(values)["mean"] for k in range(2)])
+    np.testing.assert_allclose(np.median(both, axis=0), net.forecast(values)["mean"], rtol=1e-5)
+    with pytest.raises(IndexError):
+        net.member(2)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "float64"])
+def test_keras_own_default_type_changes_nothing(policy, rng):
+    values, forecasts, before = rng.normal(size=(3, 8)), [], keras.config.dtype_policy()
+    for each in ("float32", policy):
+        keras.config.set_dtype_policy(each)
+        try:
+            net = nb.NBeats([nb.Trend(units=8, coefficients="combined"), nb.Smoothing()][::-1], 4, 8)
+            net.compile()
+            net.fit(tf.data.Dataset.from_tensors((values, values[:, :4])), verbose=0)
+            forecasts.append(net.forecast(values)["mean"])
+        finally:
+            keras.config.set_dtype_policy(before)
+    np.testing.assert_array_equal(*forecasts)
+
+
 def test_a_panel_without_gaps_is_drawn_from_as_it_is():
     panel = Panel.from_frame(nb.synthetic.seasonal_panel(4, 30), Columns(), 1)
     windows = Windows(panel, 12, 4)

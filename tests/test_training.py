@@ -36,6 +36,16 @@ def update(optimizer, weight, gradient):
     optimizer.apply([gradient], [weight])
 
 
+def test_an_epoch_without_a_loss_does_not_hide_later_ones():
+    stopping, net = nb.MemberEarlyStopping(), small()
+    stopping.set_model(net)
+    stopping.on_train_begin()
+    for epoch, loss in enumerate((5.0, np.nan, 1.0)):
+        net.validation_losses.assign([loss, 6 - loss])
+        stopping.on_epoch_end(epoch, {"val_loss": loss})
+    assert stopping.best_epochs_.tolist() == [3, 1]
+
+
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_adam_takes_the_steps_of_kerass(rng, jit_compile):
     rates = keras.optimizers.schedules.PiecewiseConstantDecay([2], [0.1, 0.02])
