@@ -80,12 +80,13 @@ def check_choice(name: str, value, choices: Iterable[str]) -> str:
 
 
 def plain(value):
-    """Return a number or array of NumPy as Python's number or list, and anything else as it is, for messages and configurations.
+    """Return a number or array of NumPy or pandas as Python's number or list, and anything else as it is, for messages and configurations.
 
     Args:
         value: anything.
     """
-    return value.tolist() if isinstance(value, (np.number, np.bool_, np.ndarray)) else value
+    is_time = isinstance(value, (np.datetime64, np.timedelta64))
+    return value.tolist() if hasattr(value, "tolist") and not is_time else value
 
 
 def check_quantiles(level=None, quantiles=None) -> list[float]:

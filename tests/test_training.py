@@ -38,6 +38,7 @@ def update(optimizer, weight, gradient):
 
 def test_an_epoch_without_a_loss_does_not_hide_later_ones():
     stopping, net = nb.MemberEarlyStopping(), small()
+    net.stop_training = False
     stopping.set_model(net)
     stopping.on_train_begin()
     for epoch, loss in enumerate((5.0, np.nan, 1.0)):
