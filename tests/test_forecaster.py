@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from matplotlib.dates import num2date
 
 import nbeats_basis as nb
+from nbeats_basis.atoms import to_frame
 from nbeats_basis.prediction import Predictor
 from nbeats_basis.queries import Queries
 
@@ -408,9 +409,8 @@ def test_columns_named_as_those_of_the_answer_are_refused(panel):
     assert list(forecaster.predict().columns) == ["level", "trend", "NBeatsBasis"]
     with pytest.raises(nb.DataError, match=r"\['level', 'trend'\]. Rename"):
         forecaster.decompose()
-    forecaster.fit(panel.rename(columns={"unique_id": "member"}), id_col="member", verbose=0)
     with pytest.raises(nb.DataError, match=r"\['member'\]. Rename"):
-        forecaster.atoms()
+        to_frame({(0, "trend"): np.ones((1, 1, 1, 1, 5))}, ["a"], "member")
 
 
 def test_times_asked_for_are_of_the_kind_of_the_history(panel):
