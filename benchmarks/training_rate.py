@@ -124,10 +124,8 @@ def main() -> None:
             step, chain = (work[name] / times[name, precision][number] for name in ("step", "products"))
             result |= {f"gflops_{clock}": step / 1e9, f"products_{clock}": chain / 1e9}
             result[f"share_{clock}"] = step / chain
-        parts = wall, wall * result["share_wall"], times["update", "float32"][0]
-        result |= dict(
-            zip(("step_ms", "products_ms", "update_ms"), (1e3 * part for part in parts), strict=True)
-        )
+        result |= {"step_ms": 1e3 * wall, "products_ms": 1e3 * wall * result["share_wall"]}
+        result["update_ms"] = 1e3 * times["update", "float32"][0]
         print(json.dumps({k: round(v, 2) if isinstance(v, float) else v for k, v in result.items()}))
 
 

@@ -9,8 +9,8 @@ from nbeats_basis.checks import DataError, check_int
 from nbeats_basis.durations import duration, one
 
 _BLOCK = 2**18  # rows looked at together
-_SEASONS = {"D": 7, "B": 5, "7D": 52, "W": 52}  # of one step
-_CLOCKS = {"h": 24, "min": 60, "s": 60}
+_SEASONS = {"D": 7, "B": 5, "7D": 52, "W": 52}  # in steps of days and weeks
+_CLOCKS = {"h": 24, "min": 60, "s": 60}  # in steps of equal length
 _MONTHS = {"MS": 1, "ME": 1, "QS": 3, "QE": 3}  # of a step
 
 
@@ -38,8 +38,8 @@ def season_length(freq) -> int:
     if isinstance(offset, Tick) and not isinstance(offset, Day):
         return next((season for name, season in _CLOCKS.items() if offset == to_offset(name)), 1)
     rule = offset.rule_code.split("-")[0]
-    months = _MONTHS.get(rule.removeprefix("B"), 12) * offset.n
-    if months < 12:
+    months = _MONTHS.get(rule.removeprefix("B"), 0) * offset.n
+    if months:
         return 12 // months if 12 % months == 0 else 1
     return _SEASONS.get(f"{offset.n}{rule}" if offset.n > 1 else rule, 1)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from nbeats_basis._version import __version__
+from nbeats_basis.checks import plain
 from nbeats_basis.ensemble import as_one
 from nbeats_basis.model import NBeats
 from nbeats_basis.network import Network
@@ -49,7 +50,7 @@ def write_history(folder: Path, settings: dict, panel: Panel, last: float | None
     columns, history = panel.columns, panel.to_frame(last=last)
     stamps, dtype = _plain_stamps(history[columns.time])
     codes, ids = pd.factorize(history[columns.id])
-    ids = [i.item() if isinstance(i, np.generic) else i for i in ids]
+    ids = [plain(i) for i in ids]
     if not all(isinstance(i, (str, int)) for i in ids):
         raise TypeError(
             "series must be named by strings or integers to be saved. Convert the column of the series."

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 SCALINGS = ("std", "level", "ratio", "panel", "none")
-_ROUNDING = (
-    1e-13  # a spread below this share of the level, or of the panel's scale, is rounding error of float64
-)
+# a spread below this share of the level, or of the panel's scale, is rounding error of float64
+_ROUNDING = 1e-13
 
 
 def window_scale(values, observed, latest, scalings: Sequence[str], typical):

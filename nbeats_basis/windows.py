@@ -42,7 +42,7 @@ class Windows:
         self.window, self.horizon, self.batch_size = window, horizon, batch_size
         values, rows = _lay_out(panel, window + horizon + 1)
         end = panel.last_steps - holdout  # the last step that training may see
-        begin = 0 * end if recent is None else np.maximum(end - recent + 1, 0)
+        begin = np.zeros_like(end) if recent is None else np.maximum(end - recent + 1, 0)
         ends = end + horizon * np.arange(-(-min(holdout, panel.last_steps.max()) // horizon))[:, None]
         if rows is None:  # every row after the first and before the last
             first, last, origins = panel.offsets[:-1], panel.offsets[1:] - 1, None
