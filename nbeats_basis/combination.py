@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from nbeats_basis.heads import Head, weighted_mean
+from nbeats_basis.heads import Head
+from nbeats_basis.mixture import weighted_mean
 
 _ROUNDING = 1e-9  # of a sum of weights
 

@@ -18,7 +18,8 @@ class Ensemble(Network):
     Components of equal name are one; a network without a component adds 0 to it.
 
     Args:
-        nets: list of networks, at least one, of equal horizon, window, encoder and kind of head, trained each on its own.
+        nets: list of networks, at least one, or ensembles, whose networks are taken; of equal horizon, window, encoder and form of
+            head, trained each on its own.
 
     Call arguments:
         inputs: as for `NBeats`.
@@ -38,14 +39,16 @@ class Ensemble(Network):
         TensorShape([2, 4, 3])
     """
 
-    def __init__(self, nets: Sequence[NBeats], **kwargs):
+    def __init__(self, nets: Sequence[Network], **kwargs):
         super().__init__(**kwargs)  # values and times are float64
-        self.nets = list(nets)
-        kinds = {(net.horizon, net.window, net.encoder is None, type(net.head)) for net in self.nets}
-        if len(kinds) != 1:
+        self.nets = [each for net in nets for each in net.networks()]
+        if len(set(map(id, self.nets))) < len(self.nets):
+            raise ValueError("`nets` holds a network twice. Let its members count more by `shares` instead.")
+        kinds = [(net.horizon, net.window, net.encoder is None, net.head.form) for net in self.nets]
+        if not kinds or any(kind != kinds[0] for kind in kinds):
             raise ValueError(
-                "`nets` must be networks of one horizon, window, encoder and kind of head. "
-                f"Received: {len(self.nets)} networks of {sorted(map(str, kinds))}"
+                "`nets` must be networks of one horizon, window, encoder and form of head. "
+                f"Received: {len(self.nets)} networks of {kinds}"
             )
         first = self.nets[0]
         self.horizon, self.window = first.horizon, first.window
@@ -58,6 +61,15 @@ class Ensemble(Network):
     def networks(self) -> list[NBeats]:
         """Return the networks."""
         return self.nets
+
+    def fit(self, *args, **kwargs):
+        """Raise NotImplementedError: the networks are trained each on its own.
+
+        Args:
+            *args: none counts.
+            **kwargs: none counts.
+        """
+        raise NotImplementedError("An `Ensemble` does not train. Call `fit` of each of its networks instead.")
 
     def call(self, inputs, order: int = 0):
         """Return the outputs of all members."""

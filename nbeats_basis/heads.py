@@ -1,30 +1,18 @@
 """Heads: what the network's parameters mean. The only module that imports TensorFlow Probability."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from math import log, pi
 
 import keras
 import tensorflow as tf
 
 from nbeats_basis.checks import check_choice, check_int
+from nbeats_basis.mixture import invert, weighted_mean
 from nbeats_basis.student import student
 
 POINT_LOSSES = ("mae", "mse", "smape", "mape", "mase", "change", "height")
 LOCATIONS = ("likelihood", "mae", "mse", "smape", "mape", "change", "height")
-_SURE = 9  # steps towards a quantile after which every second one halves its bracket
-_LEAST = 1e-300  # scale of a distribution
 _FURTHEST = 1e150  # distance in scales, beyond which all densities are 0
-
-
-def weighted_mean(values, shares):
-    """Return the sum over members of share times value, `(...)`.
-
-    Args:
-        values: `(M, ...)`.
-        shares: `(M,)`, adding up to 1.
-    """
-    return tf.tensordot(shares, values, 1)
 
 
 def _names(argument: str, value: str | Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
@@ -45,11 +33,18 @@ class Head:
     is_distribution = False
     losses = ("mae",)  # names of what trains the location, which the members take in turn
     in_turn = None  # name of the argument that gives them, None where there is none
+    of_training = ()  # names of all arguments that say how to train
 
     @property
     def is_relative(self) -> bool:
         """Whether all errors count relative to the data's level."""
         return set(self.losses) <= {"smape", "mape"}
+
+    @property
+    def form(self) -> tuple:
+        """What parameters mean: the class and its arguments, without those of training."""
+        config = self.get_config()
+        return type(self), {name: config[name] for name in config if name not in self.of_training}
 
     def check(self, lookbacks: Sequence[float], on_grid: bool) -> None:
         """Raise where a loss cannot be counted in the members' windows.
@@ -107,7 +102,7 @@ class Point(Head):
     Source: losses of Oreshkin et al. 2020, section 3.1 and 5.2.
     """
 
-    in_turn = "loss"
+    in_turn, of_training = "loss", ("loss", "season_length")
 
     def __init__(self, loss: str | Sequence[str] = "mae", season_length: int = 1):
         self.losses = _names("loss", loss, POINT_LOSSES)
@@ -152,7 +147,7 @@ class Distribution(Head):
     """
 
     is_distribution = True
-    losses, in_turn = ("likelihood",), "location"
+    losses, in_turn, of_training = ("likelihood",), "location", ("location",)
     floor = 1e-3  # of the scale, relative to that of the window
 
     def __init__(self, location: str | Sequence[str] = "likelihood"):
@@ -210,8 +205,7 @@ class Distribution(Head):
     def quantile(self, params, scale, levels, shares):
         """Return quantiles of the members' mixture, in increasing order of `levels`.
 
-        They lie between the smallest and the largest of the members'; there safeguarded steps of Halley's on the mixture's
-        distribution function find them.
+        They lie between the smallest and the largest of the members'.
 
         Args:
             params: `(M, B, H, P)`; the location in the units of `scale`.
@@ -222,38 +216,13 @@ class Distribution(Head):
         Returns:
             `(B, H, Q)`.
         """
-        location, scale, params = params[..., :1], scale[..., None], params[..., None, :]
+        location = params[..., 0]
         params = tf.concat([tf.zeros_like(params[..., :1]), params[..., 1:]], axis=-1)
-        low, high, guess = (location + scale * bound for bound in self.bounds(params, levels))
-        tolerance = 1e-8 * tf.minimum(levels, 1 - levels)
-        mean = partial(weighted_mean, shares=shares)
-        law = self.cumulative(params, tf.maximum(scale, _LEAST))  # no scale makes a step
-
-        def excess(guess):
-            below, *slopes = map(mean, law(guess - location))
-            return below - levels, *slopes
-
-        def refine(number, guess, low, high, above, slope, curve):
-            low, high = tf.where(above < 0, guess, low), tf.where(above > 0, guess, high)
-            newton = tf.math.divide_no_nan(above, slope)
-            bend = tf.math.divide_no_nan(newton * curve, 2 * slope)  # not finite at tiny scales
-            bend = tf.where(tf.math.is_finite(bend), tf.clip_by_value(bend, -1, 0.5), 0)
-            better = guess - newton / (1 - bend)
-            steps = (number <= _SURE) | (number % 2 == 0)  # beside a narrow member all steps are short
-            better = tf.where((better > low) & (better < high) & steps, better, (low + high) / 2)
-            guess = tf.where(tf.abs(above) > tolerance, better, guess)  # one that is found stays
-            return number + 1, guess, low, high, *excess(guess)
-
-        guess, low, high = mean(guess), tf.reduce_min(low, axis=0), tf.reduce_max(high, axis=0)
-        _, guess, *_ = tf.while_loop(
-            lambda _, guess, low, high, above, *slopes: tf.reduce_any(
-                (tf.abs(above) > tolerance) & (low < high)
-            ),
-            refine,
-            (0, guess, low, high, *excess(guess)),
-            maximum_iterations=100,
-        )
-        return guess
+        bounds = self.bounds(params[..., None, :], levels)
+        low, high, guess = (location[..., None] + scale[..., None] * bound for bound in bounds)
+        low, high = tf.reduce_min(low, axis=0), tf.reduce_max(high, axis=0)
+        guess = weighted_mean(guess, shares)
+        return invert(self.cumulative, (params, location, scale), levels, shares, low, high, guess)
 
 
 def _scaled(law: Callable, scale) -> Callable:

@@ -79,12 +79,52 @@ def test_components_of_one_name_are_one():
     assert np.allclose(joined, np.mean(trend, axis=0), atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "other", [nb.NBeats([nb.Trend(units=8)], 5, 12), nb.NBeats([nb.Trend(units=8)], 4, 16)]
-)
+@keras.saving.register_keras_serializable(package="tests")
+class Wide(nb.heads.Normal):
+    """A head whose spread has an argument of its own."""
+
+    def __init__(self, location="likelihood", width=1.0):
+        super().__init__(location)
+        self.width = width
+
+    def get_config(self):
+        return {**super().get_config(), "width": self.width}
+
+    def _spread(self, params):
+        return self.width * super()._spread(params)
+
+
+def test_heads_that_mean_the_same_fit_together():
+    for heads in ((Wide("mae", 2), Wide("change", 2)), (nb.heads.Point("mae"), nb.heads.Point("mase", 4))):
+        assert len(nb.Ensemble([nets(head)[0] for head in heads]).nets) == 2
+
+
+@pytest.mark.parametrize("other", [{"horizon": 5}, {"lookback": 16}, {"head": Wide(width=3)}], ids=str)
 def test_networks_that_do_not_fit_together_are_refused(other):
-    with pytest.raises(ValueError, match="one horizon, window, encoder and kind of head"):
-        nb.Ensemble([nets()[0], other])
+    nets = [
+        nb.NBeats([nb.Trend(units=8)], **{"horizon": 4, "lookback": 12, "head": Wide(), **more})
+        for more in ({}, other)
+    ]
+    with pytest.raises(ValueError, match="one horizon, window, encoder and form of head"):
+        nb.Ensemble(nets)
+
+
+def test_an_ensemble_of_ensembles_holds_their_networks(tmp_path):
+    first, second, third = *nets(), nets()[0]
+    nested = nb.Ensemble([nb.Ensemble([first, second]), third])
+    assert nested.networks() == [first, second, third]
+    values = np.arange(24.0).reshape(2, 12)
+    nested.save(tmp_path / "nested.keras")
+    loaded = keras.saving.load_model(tmp_path / "nested.keras")
+    np.testing.assert_array_equal(loaded.forecast(values)["mean"], nested.forecast(values)["mean"])
+
+
+def test_an_ensemble_refuses_one_network_twice_and_training():
+    net = nets()[0]
+    with pytest.raises(ValueError, match="a network twice"):
+        nb.Ensemble([net, nb.Ensemble([net])])
+    with pytest.raises(NotImplementedError, match="of each of its networks"):
+        nb.Ensemble([net]).fit(np.ones((2, 12)), np.ones((2, 4)))
 
 
 def test_a_preset_trains_several_kinds_with_members_of_their_own(fast):

@@ -128,9 +128,14 @@ def test_quantiles_beside_narrow_members_are_found():
     np.testing.assert_allclose(reached, np.broadcast_to(levels, reached.shape), rtol=1e-6)
 
 
-def test_quantiles_of_many_are_found_in_few_steps(rng, monkeypatch):
+@pytest.mark.parametrize("constant", [[], [0], [0, 1], [0, 1, 2]], ids=str)
+def test_quantiles_of_many_are_found_in_few_steps(constant, rng, monkeypatch):
+    """Also where a window is constant, or its end, which the shorter lookbacks read."""
     head, count = nb.heads.StudentT(), []
-    params = rng.normal(size=(3, 300, 6, 3)) * [0.3, 1, 1]
+    params, scale = rng.normal(size=(3, 300, 6, 3)) * [0.3, 1, 1], np.ones((3, 300, 6))
+    level = 6.835972487871987  # the mean of three is another number
+    params[..., 0] += level
+    scale[constant, 7], params[constant, 7, :, 0] = 0, level
     cumulative = head.cumulative
 
     def counted(*args):
@@ -138,11 +143,16 @@ def test_quantiles_of_many_are_found_in_few_steps(rng, monkeypatch):
         return lambda distances: count.append(1) or law(distances)
 
     monkeypatch.setattr(head, "cumulative", counted)
-    levels, shares = np.array([0.025, 0.1, 0.9, 0.975]), np.array([0.25, 0.25, 0.5])
-    head.quantile(
-        tf.constant(params), tf.ones((3, 300, 6), "float64"), tf.constant(levels), tf.constant(shares)
-    )
-    assert len(count) <= 10
+    levels, shares = np.array([0.025, 0.5, 0.9, 0.975]), np.array([0.25, 0.35, 0.4])
+    quantiles = head.quantile(*(tf.constant(x) for x in (params, scale, levels, shares))).numpy()
+    assert len(count) <= 25
+    if constant:
+        width, freedom = softplus(params[:, 7, :, 1]) + 1e-3, 2 + softplus(params[:, 7, :, 2] + 2) + 1e-3
+        for h, q in np.ndindex(6, 4):
+            at = quantiles[7, h, q] + np.array([-1e-6, 1e-6])
+            units = (at - params[:, 7, h, :1]) * np.where(scale[:, 7, h] > 0, 1 / width[:, h], 1e99)[:, None]
+            below, above = shares @ stats.t.cdf(units, freedom[:, h, None])
+            assert below <= levels[q] <= above
 
 
 def test_point_losses_match_their_formulas(rng):
