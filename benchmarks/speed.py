@@ -141,7 +141,7 @@ def generic_trainer(steps: int, precision: str):
     """Return a function that trains the paper's generic network by `fit`, and its number of weights in products."""
     net = nb.NBeats.generic(GENERIC["horizon"], GENERIC["lookback"], scaling="std")
     training = nb.Training(steps=steps, learning_rate=1e-3, **in_precision(precision))
-    net.compile(make_optimizer(training, steps, None), steps_per_execution=steps, **in_precision(precision))
+    net.compile(make_optimizer(training, steps), steps_per_execution=steps, **in_precision(precision))
     windows = Windows(Panel.from_frame(months(200, 240), Columns(), "MS"), net.window, HORIZON, BATCH)
     weights = sum(int(np.prod(v.shape)) for v in net.trainable_variables if len(v.shape) == 3)
     return lambda: net.fit(windows, steps_per_epoch=steps, verbose=0), weights

@@ -32,7 +32,7 @@ def train(
             net.members, training.batch_size, max(stack.units for stack in net.stacks)
         )
     net.compile(
-        make_optimizer(training, training.epochs * steps_per_epoch, callbacks),
+        make_optimizer(training, training.epochs * steps_per_epoch),
         steps_per_execution=steps_per_execution,
         jit_compile=training.jit_compile,
         precision=precision,

@@ -8,7 +8,13 @@ from nbeats_basis.scaling import last_observed, standardize, window_scale
 
 
 def prepare(
-    inputs, lookbacks: Sequence, window: float, horizon: float, scalings: Sequence[str], typical
+    inputs,
+    lookbacks: Sequence,
+    window: float,
+    horizon: float,
+    scalings: Sequence[str],
+    typical,
+    on_grid: bool,
 ) -> dict:
     """Return the tensors that the stacks work on.
 
@@ -19,15 +25,22 @@ def prepare(
         horizon: H, steps to forecast where there are no query times.
         scalings: of each member, see `window_scale`.
         typical: `(2,)` float64, see `window_scale`.
+        on_grid: whether windows hold one value a step, and no times.
 
     Returns:
         dict of `times` `(M or 1, B or 1, L)`, `values` and `observed` `(M, B, L)`, `query_times` `(M or 1, B or 1, H)`,
         `origin` `(M or 1, B)` or None, `start`, the last value in network units, `shift` and `scale` `(M, B)`.
 
     Raises:
-        ValueError: the windows are of another length.
+        ValueError: the windows are of another length, or there are inputs of another name.
     """
     inputs = inputs if isinstance(inputs, dict) else {"values": inputs}
+    known = {"values", "query_times", "origin"} if on_grid else {"values", "times", "query_times", "origin"}
+    if "values" not in inputs or not known.issuperset(inputs):
+        kind = "on a grid of steps" if on_grid else "at any times"
+        raise ValueError(
+            f"inputs {kind} are 'values' and, if need be, {sorted(known - {'values'})}. Received: {list(inputs)}"
+        )
     values = _with_members(inputs["values"], "float64")
     times = inputs.get("times")
     times = tf.range(1.0 - window, 1)[None, None] if times is None else _with_members(times, "float32")

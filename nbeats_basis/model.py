@@ -17,7 +17,7 @@ from nbeats_basis.optimizers import Adam
 from nbeats_basis.replicas import apply_if, average
 from nbeats_basis.scaling import SCALINGS, standardize
 from nbeats_basis.stacks import Generic, Seasonality, Stack, Trend
-from nbeats_basis.training import StopOnNonFinite, clip_members, matched, pair, repeated
+from nbeats_basis.training import StopOnNonFinite, clip_members, first_failure, matched, pair, repeated
 
 
 @keras.saving.register_keras_serializable(package="nbeats_basis")
@@ -120,7 +120,9 @@ class NBeats(Network):
         self._train_source = self._validation_source = None
         self.loss_tracker, self.nonzero_tracker = keras.metrics.Mean("loss"), keras.metrics.Mean("nonzero")
         once, summed = tf.VariableAggregation.ONLY_FIRST_REPLICA, tf.VariableAggregation.SUM
-        self._failed = tf.Variable([-1, -1], trainable=False, aggregation=once)  # step and member
+        self._failed = tf.Variable(
+            [-1] + [0] * members, trainable=False, aggregation=once
+        )  # step, and whether a member
         self.validation_losses = tf.Variable(  # summed over windows
             tf.zeros(members),
             trainable=False,
@@ -189,7 +191,8 @@ class NBeats(Network):
     def call(self, inputs, order: int = 0):
         """Return parameters and components in network units."""
         typical = tf.convert_to_tensor(self.typical)
-        window = prepare(inputs, self.lookbacks, self.window, self.horizon, self.scalings, typical)
+        lengths = self.lookbacks, self.window, self.horizon
+        window = prepare(inputs, *lengths, self.scalings, typical, self.encoder is None)
         times, residual, observed = window["times"], window["values"], window["observed"]
         context = self.encoder and self.encoder(times, observed)
         params, components, backcasts, coefficients = 0.0, [], [], []
@@ -222,24 +225,28 @@ class NBeats(Network):
     def compile(
         self,
         optimizer="adam",
-        clip_norm: float = 1.0,
+        clip_norm: float | None = 1.0,
         steps_per_execution: int = 1,
         jit_compile: bool = False,
         precision: str = "float32",
+        run_eagerly: bool = False,
     ):
         """Set up training; the loss is the head's.
 
         Args:
             optimizer: a Keras optimizer or its name; "adam" is `optimizers.Adam`. Defaults to "adam".
-            clip_norm: largest norm of each member's gradient. Defaults to 1.0.
+            clip_norm: largest norm of each member's gradient, None for any. Defaults to 1.0.
             steps_per_execution: steps of one call of the compiled function, 1 with several replicas. Defaults to 1.
             jit_compile: True to compile by XLA (graph mode is the faster on CPUs). Defaults to False.
             precision: of the networks' products in a training step, see `Training`. Defaults to "float32".
+            run_eagerly: True for steps that a debugger can follow. Defaults to False.
         """
-        self.clip_norm, self.precision = float(clip_norm), check_choice("precision", precision, PRECISIONS)
+        self.clip_norm = float("inf") if clip_norm is None else check_positive("clip_norm", clip_norm)
+        self.precision = check_choice("precision", precision, PRECISIONS)
         optimizer = Adam() if optimizer == "adam" else optimizer
         steps = 1 if self.distribute_strategy.num_replicas_in_sync > 1 else steps_per_execution
-        super().compile(optimizer=optimizer, steps_per_execution=steps, jit_compile=jit_compile)
+        how = {"jit_compile": jit_compile, "run_eagerly": run_eagerly}
+        super().compile(optimizer=optimizer, steps_per_execution=steps, **how)
         self.optimizer.build(self.trainable_variables)
 
     @property
@@ -278,7 +285,7 @@ class NBeats(Network):
         if hasattr(validation_data, "origins"):
             self._validation_source, self.test_function = validation_data, None
             validation_data = validation_data.batches()
-        self._failed.assign([-1, -1])
+        self._failed.assign([-1] + [0] * self.members)
         callbacks = [*keras.tree.flatten(callbacks or []), StopOnNonFinite()]
         if isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)  # a dataset brings its own order
@@ -315,17 +322,10 @@ class NBeats(Network):
         losses, *gradients = average([losses, *gradients])
         gradients, norms = clip_members(gradients, self.clip_norm)
         finite = tf.math.is_finite(losses) & tf.math.is_finite(norms)
-        self._remember(finite)
+        self._failed.assign(first_failure(self._failed, self.optimizer.iterations, finite))
         apply_if(self._failed[0] < 0, self.optimizer, gradients, variables)
         self.loss_tracker.update_state(tf.reduce_mean(losses))
         return self.get_metrics_result()
-
-    def _remember(self, finite):
-        """Keep the step and the member of the first loss or gradient that is not finite."""
-        step = tf.cast(self.optimizer.iterations, "int32")
-        member = tf.argmin(tf.cast(finite, "int32"), output_type="int32")
-        failed = ~tf.reduce_all(finite) & (self._failed[0] < 0)
-        self._failed.assign(tf.where(failed, tf.stack([step, member]), self._failed))
 
     def test_step(self, data):
         """Return the mean loss of a validation batch, which counts as its windows."""

@@ -8,7 +8,7 @@ import tensorflow as tf
 class Adam(keras.optimizers.Adam):
     """Keras' Adam, its update of a weight fused into one operation instead of some fifteen.
 
-    The same numbers up to rounding; memory is passed over once.
+    The same numbers up to rounding; memory is passed over once. A learning rate that is set ends its schedule.
 
     Args:
         learning_rate: number, or a Keras schedule. Defaults to 0.001.
@@ -30,6 +30,26 @@ class Adam(keras.optimizers.Adam):
         super().__init__(learning_rate, beta_1, beta_2, epsilon, **kwargs)
         if self.amsgrad:
             raise ValueError("`amsgrad` is for `keras.optimizers.Adam`. Received: amsgrad=True")
+        self._set_rate = keras.Variable(
+            float("nan"), trainable=False, dtype="float32", aggregation="only_first_replica", name="set_rate"
+        )
+        self._track_variable(self._set_rate)
+
+    @property
+    def learning_rate(self):
+        """The present learning rate: what it was set to, else the schedule's."""
+        rate = self._get_current_learning_rate()
+        if not isinstance(self._learning_rate, keras.optimizers.schedules.LearningRateSchedule):
+            return rate
+        return tf.where(tf.math.is_nan(self._set_rate.value), rate, self._set_rate.value)
+
+    @learning_rate.setter
+    def learning_rate(self, rate):
+        scheduled = isinstance(self._learning_rate, keras.optimizers.schedules.LearningRateSchedule)
+        if scheduled and not callable(rate):
+            self._set_rate.assign(rate)
+        else:
+            keras.optimizers.Adam.learning_rate.fset(self, rate)
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate):
         """Compute what all weights share once, where Keras hands on the learning rate."""

@@ -23,7 +23,7 @@ class Training:
         steps: training steps in all; None for one pass over the training windows, at least 50 and at most 1000: small
             panels are overtrained soon. Rounded up so that epochs are equal and of whole executions. Defaults to None.
         batch_size: windows a member draws in a step. Defaults to 128.
-        learning_rate: of Adam, halved after each third of `steps`, unless a callback sets it. Defaults to 0.002.
+        learning_rate: of Adam, halved after each third of `steps`, until a callback sets it. Defaults to 0.002.
         epochs: parts of the training, after each of which validation and callbacks run. Defaults to 5.
         recent: draw training windows from the last `recent` steps, or units of time, of each series; None for all.
             Defaults to None.
@@ -70,17 +70,13 @@ class Training:
         return executions * per_execution, per_execution
 
 
-def make_optimizer(training: Training, steps: int, callbacks: list | None) -> keras.optimizers.Optimizer:
-    """Return Adam, its rate halved at each third unless a callback sets it.
+def make_optimizer(training: Training, steps: int) -> Adam:
+    """Return Adam, its rate halved at each third.
 
     Args:
         training: the settings.
         steps: training steps in all.
-        callbacks: the callbacks of `fit`, or None.
     """
-    setters = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
-    if any(isinstance(callback, setters) for callback in callbacks or ()):
-        return Adam(training.learning_rate)
     third, rate = max(1, steps // 3), training.learning_rate
     halved = keras.optimizers.schedules.PiecewiseConstantDecay([third, 2 * third], [rate, rate / 2, rate / 4])
     return Adam(halved)
@@ -122,17 +118,39 @@ def clip_members(gradients: list, clip_norm: float) -> tuple:
     return [g * shaped[len(g.shape)] for g in gradients], norms
 
 
+def first_failure(known, step, finite):
+    """Return `(1 + M,)`: the first step of a loss or gradient that is not finite, below 0 for none, and whether a member had one.
+
+    Args:
+        known: `(1 + M,)`, what is known of earlier steps.
+        step: number of this one.
+        finite: `(M,)`, whether a member's are.
+    """
+    found = tf.concat([[tf.cast(step, "int32")], tf.cast(~finite, "int32")], axis=0)
+    return tf.where(~tf.reduce_all(finite) & (known[0] < 0), found, known)
+
+
 class StopOnNonFinite(keras.callbacks.Callback):
-    """Stop training at a loss or gradient that is not finite; the weights are those before that step."""
+    """Stop training at a loss or gradient that is not finite; members that had one are as at the epoch's beginning."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Keep the weights."""
+        self._weights = [v.numpy() for v in self.model.trainable_variables]
 
     def on_train_batch_end(self, batch, logs=None):
         """Look at the step remembered by the model."""
-        step, member = self.model._failed.numpy()
+        step, *diverged = self.model._failed.numpy()
         if step >= 0 and not self.model.stop_training:
             self.model.stop_training = True
+            members = np.flatnonzero(diverged)
+            for before, variable in zip(self._weights, self.model.trainable_variables, strict=True):
+                before, now = before[members], variable.numpy()
+                now[members] = before
+                variable.assign(now)
             warnings.warn(
-                f"The loss or its gradient was not finite at step {step} in member {member}; training stopped there "
-                "with the weights of the step before. Try a smaller learning rate, or scaling='std'.",
+                f"The loss or its gradient was not finite at step {step} in member {', '.join(map(str, members))}; training "
+                "stopped there, with the weights of the epoch's beginning in place of those that led there. "
+                "Try a smaller learning rate, or scaling='std'.",
                 TrainingWarning,
                 stacklevel=2,
             )
@@ -198,7 +216,7 @@ class MemberEarlyStopping(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Forget what an earlier training found."""
-        self._weights = [np.array(v) for v in self.model.trainable_variables]
+        self._weights = [v.numpy() for v in self.model.trainable_variables]
         self.best_epochs_ = np.zeros(self.model.members, int)
         self.losses_ = np.empty((0, self.model.members))
 
@@ -217,7 +235,7 @@ class MemberEarlyStopping(keras.callbacks.Callback):
         self.losses_ = np.vstack([self.losses_, losses])
         self.best_epochs_[better] = len(self.losses_)
         for kept, variable in zip(self._weights, self.model.trainable_variables, strict=True):
-            kept[better] = np.array(variable)[better]
+            kept[better] = variable.numpy()[better]
         self.model.stop_training |= len(self.losses_) - self.best_epochs_.max() >= self.patience
 
     def on_train_end(self, logs=None):

@@ -6,6 +6,7 @@ import tensorflow as tf
 from nbeats_basis.network import Network
 
 _ROUNDS = 1000  # of expectation maximisation, at most
+_FAR = 1e100  # an error, or a log density below 0, of what is not finite
 _STILL = 1e-10  # a change of all weights below which it ends
 
 
@@ -23,6 +24,7 @@ def weigh(net: Network, held_out) -> None:
         return
     scores = scores[:, known]
     if not net.head.is_distribution:  # errors as of Laplace distributions, each member's of its own width
+        scores = np.where(np.isfinite(scores), scores, _FAR)
         width = np.maximum(scores.mean(axis=1, keepdims=True), np.finfo("float64").tiny)
         scores = -scores / width - np.log(width)
     shares = mixture_weights(scores.T)
@@ -38,10 +40,11 @@ def mixture_weights(log_densities: np.ndarray) -> np.ndarray:
     keeps the weights of many members equal that few windows say little of.
 
     Args:
-        log_densities: log p, `(N, M)`, of N windows.
+        log_densities: log p, `(N, M)`, of N windows; what is not finite counts as very unlikely.
 
     Source: Dempster, Laird & Rubin 1977, section 4.3.
     """
+    log_densities = np.where(np.isfinite(log_densities), log_densities, -_FAR)
     density = np.exp(log_densities - log_densities.max(axis=1, keepdims=True))
     count, members = density.shape
     weights = np.full(members, 1 / members)

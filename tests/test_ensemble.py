@@ -339,6 +339,18 @@ def test_mixture_weights_are_the_most_likely():
     found = scipy.optimize.minimize(surprise, np.zeros(5), tol=1e-12).x
     assert np.allclose(weights, scipy.special.softmax(found), atol=1e-4)
     assert np.allclose(mixture_weights(np.zeros((3, 4))), 0.25)
+    scores[:, 1], scores[3, 2:] = np.nan, -np.inf
+    broken = mixture_weights(scores)
+    assert np.isclose(broken.sum(), 1) and broken.argmin() == 1
+
+
+def test_a_kind_that_diverges_leaves_the_others_their_forecasts():
+    training = nb.Training(steps=20, epochs=2, learning_rate=1e3)
+    forecaster = nb.Forecaster(6, 24, 1, members=2, training=training)
+    with pytest.warns(nb.TrainingWarning, match="not finite"):
+        forecaster.fit(panel_frame(), val_size=6, weights="validation", verbose=0)
+    assert np.isclose(forecaster.weights_.sum(), 1)
+    assert np.isfinite(forecaster.predict(level=[80]).iloc[:, 2:]).all(axis=None)
 
 
 @pytest.mark.parametrize("head", [nb.heads.StudentT("change"), nb.heads.Point()])

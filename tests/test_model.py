@@ -344,11 +344,64 @@ def test_a_non_finite_loss_stops_and_restores(windows):
         return nb.NBeats.losses_of(net, inputs, targets) * tf.stack([1.0, poison, 1.0])
 
     net.losses_of = broken
-    with pytest.warns(nb.TrainingWarning, match="step 3 in member 1"):
+    before = [v.numpy() for v in net.trainable_variables]
+    with pytest.warns(nb.TrainingWarning, match="step 3 in member 1; .* the epoch's beginning"):
         history = net.fit(windows, steps_per_epoch=10, verbose=0)
     assert len(history.history["loss"]) == 1
     assert net.optimizer.iterations.numpy() == 3
-    assert all(np.isfinite(w).all() for w in net.get_weights())
+    moved = [
+        (v.numpy() != b).reshape(3, -1).any(axis=1)
+        for v, b in zip(net.trainable_variables, before, strict=True)
+    ]
+    np.testing.assert_array_equal(np.any(moved, axis=0), [True, False, True])
+
+
+def test_a_network_can_be_trained_eagerly_and_without_clipping(windows):
+    found = []
+    for eager in (False, True):
+        net = small(head=nb.heads.Point("mse"))
+        net.compile(keras.optimizers.SGD(0.01), clip_norm=None, run_eagerly=eager)
+        net.fit(windows, steps_per_epoch=2, verbose=0)
+        found.append(net.get_weights())
+    for graph, eager in zip(*found, strict=True):
+        np.testing.assert_allclose(graph, eager, rtol=1e-4, atol=1e-6)
+    for wrong in (-1.0, 0, float("nan")):
+        with pytest.raises(ValueError, match="clip_norm"):
+            net.compile(clip_norm=wrong)
+
+
+def test_inputs_of_another_name_are_refused():
+    values = np.arange(24.0).reshape(2, 12)
+    for more in ({"query_time": np.ones(3)}, {"times": values - 24}):
+        with pytest.raises(ValueError, match="on a grid of steps are 'values' and, if need be"):
+            small().forecast({"values": values, **more})
+    with pytest.raises(ValueError, match="are 'values' and"):
+        small().forecast({"value": values})
+
+
+class SetRate(keras.callbacks.Callback):
+    """Set the learning rate once, as people do in a callback of their own, and note it."""
+
+    def __init__(self):
+        super().__init__()
+        self.rates = []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Set it in the fourth epoch."""
+        if epoch == 3:
+            self.model.optimizer.learning_rate = 3e-4
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Note it."""
+        self.rates.append(float(self.model.optimizer.learning_rate))
+
+
+def test_a_callback_may_set_the_learning_rate():
+    df = nb.synthetic.seasonal_panel(5, 40, periods=(4.0,), seed=2)
+    setter, training = SetRate(), nb.Training(steps=60, epochs=6, learning_rate=0.01)
+    kinds = [nb.Trend(units=8)]
+    nb.Forecaster(4, 12, 1, kinds, members=1, training=training).fit(df, callbacks=setter, verbose=0)
+    np.testing.assert_allclose(setter.rates, [0.01, 0.01, 0.005, 3e-4, 3e-4, 3e-4], rtol=1e-6)
 
 
 def test_gradients_are_clipped_for_each_member(windows):
