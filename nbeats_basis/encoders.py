@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from nbeats_basis.checks import check_positive
+from nbeats_basis.gradients import with_gradient
 
 _KNOTS = 128  # most knots
 _RATES = 4  # weights of the spacing's summary
@@ -118,7 +119,7 @@ def encoded_size(context_shape: dict) -> int:
     return 2 * context_shape["ones"][-1] + context_shape["spacing"][-1]
 
 
-@tf.custom_gradient
+@with_gradient
 def _curves(knot, share, diagonals, ones, values):
     """Return the coefficients c = A^-1 E' r and those of a constant 1, `(M, B, K, 2)`; the gradient is dr = E A^-1 dc."""
     right = _right(*_moments(knot, share, values, ones.shape[-1]))

@@ -65,6 +65,14 @@ class Adam(keras.optimizers.Adam):
         }
         super()._backend_update_step(grads, trainable_variables, shared)
 
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        """Sum over replicas; without a strategy there is one, and TensorFlow's sum keeps every graph it was traced in for ever."""
+        return (
+            super()._all_reduce_sum_gradients(grads_and_vars)
+            if tf.distribute.has_strategy()
+            else grads_and_vars
+        )
+
     def update_step(self, gradient, variable, learning_rate):
         """Update a weight and its two means.
 

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from nbeats_basis.gradients import with_gradient
+
 # of a precision, relative to the mean diagonal of the normal matrix: float32 can invert no less
 _FLOOR = 1e-4
 
@@ -101,7 +103,7 @@ def inverse(gram, precision, shared):
     )
 
 
-@tf.custom_gradient
+@with_gradient
 def solve(inverse, gram, precision, right):
     """Return x = A^-1 b, `(M, B, K)`.
 
@@ -122,7 +124,7 @@ def solve(inverse, gram, precision, right):
     return solution, gradient
 
 
-@tf.custom_gradient
+@with_gradient
 def inverse_diagonal(inverse, gram, precision):
     """Return the diagonal d of X = A^-1, `(M, B, K)`.
 

@@ -19,6 +19,7 @@ LAYERS = {  # a module imports only from modules of lower rank
     "durations": 1,
     "members": 1,
     "student": 1,
+    "gradients": 0,
     "mixture": 1,
     "optimizers": 1,
     "bases": 2,

@@ -1,5 +1,6 @@
 """The fused optimizer against Keras', steps in one loop against a data set's, and products in bfloat16."""
 
+import gc
 from dataclasses import replace
 from functools import partial
 
@@ -172,3 +173,17 @@ def test_the_training_steps_of_many_networks_are_not_warned_of(caplog):
         count = tf.Variable(0)
         assert repeated(lambda count=count: count.assign_add(1), 3, count.read_value)(None) == 3
     assert "retracing" not in caplog.text
+
+
+@pytest.mark.parametrize("freq", [1, None])
+def test_a_forecaster_let_go_leaves_no_graph_behind(freq):
+    """TensorFlow keeps for ever what a function with a gradient of its own is traced in."""
+    df, stacks = nb.synthetic.seasonal_panel(4, 40), [nb.Trend(units=8, coefficients="combined")]
+    held = []
+    for _ in range(3):
+        forecaster = nb.Forecaster(4, 12, freq, stacks, members=1, training=nb.Training(steps=2, epochs=1))
+        forecaster.fit(df, verbose=0).predict()
+        del forecaster
+        gc.collect()
+        held.append(sum(isinstance(each, tf.Operation) for each in gc.get_objects()))
+    assert held[2] == held[1]
