@@ -198,6 +198,12 @@ class Fitted:
             level = (80, 95) if self.model.head.is_distribution else ()
         saved_model.export(self.model, str(path), sorted(check_quantiles(level)))
 
+    def __getattr__(self, name: str):
+        """Say of what `fit` sets that there was none."""
+        if name in ("history_", "freq_", "spacing_"):
+            self._check_fitted()
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     def _set_fitted(self, net: Network, panel: Panel, history: dict, spacing: float, max_points: int) -> None:
         """Keep what answers need."""
         self._model, self._panel, self._columns = net, panel, panel.columns

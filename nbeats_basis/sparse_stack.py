@@ -1,11 +1,13 @@
 """Sparse blocks: the residual's coefficients are its sparse code in a dictionary, found by a pursuit."""
 
+from types import NoneType
+
 import keras
 import tensorflow as tf
 
 from nbeats_basis.bases import Basis, Fourier, Polynomial
 from nbeats_basis.blocks import BasisBlock
-from nbeats_basis.checks import check_int
+from nbeats_basis.checks import check_int, check_type
 from nbeats_basis.encoders import encode
 from nbeats_basis.regression import expand
 from nbeats_basis.sparse.unrolled import SLISTA, Unrolled
@@ -141,6 +143,8 @@ class Sparse(Expansion):
 
     is_sparse = True  # most coefficients are 0
 
+    basis_types = (Basis, NoneType)
+
     def __init__(
         self,
         dictionary: Basis | None = None,
@@ -153,9 +157,11 @@ class Sparse(Expansion):
         shared_weights: bool = False,
         **kwargs,
     ):
+        check_type("dictionary", dictionary, self.basis_types, "a basis")
         super().__init__(
             dictionary, component, num_blocks, units, num_layers, shared_weights, "regression", **kwargs
         )
+        check_type("pursuit", pursuit, (Unrolled, NoneType), "an unrolled pursuit")
         self.pursuit, self.atoms = pursuit, check_int("atoms", atoms, 2)
 
     def copy(self, time_unit: str | None = None) -> "Sparse":

@@ -10,7 +10,7 @@ from nbeats_basis.bases import Basis, BSpline, Fourier, Learned, Polynomial
 from nbeats_basis.bases.bspline import octaves
 from nbeats_basis.bases.fourier import harmonics_of
 from nbeats_basis.blocks import COEFFICIENTS, BasisBlock
-from nbeats_basis.checks import check_choice, check_int, plain
+from nbeats_basis.checks import check_choice, check_int, check_type, plain
 from nbeats_basis.durations import duration
 from nbeats_basis.members import MemberLayer
 
@@ -347,6 +347,8 @@ class Expansion(Stack):
         'week'
     """
 
+    basis_types: type | tuple = Basis  # what `basis` may be
+
     def __init__(
         self,
         basis: Basis,
@@ -359,7 +361,7 @@ class Expansion(Stack):
         **kwargs,
     ):
         super().__init__(num_blocks, units, num_layers, shared_weights, coefficients, **kwargs)
-        self.basis, self.component = basis, component
+        self.basis, self.component = check_type("basis", basis, self.basis_types, "a basis"), component
 
     def copy(self, time_unit: str | None = None) -> "Expansion":
         """Return an unbuilt stack of the same arguments.

@@ -219,6 +219,21 @@ def test_parts_that_do_not_fit_are_refused():
         BasisBlock(make_basis(), make_basis(), coefficients="regression")
 
 
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: nb.Expansion("spline"), "`basis` must be a basis"),
+        (lambda: nb.Sparse(dictionary=5), "`dictionary` must be a basis"),
+        (lambda: nb.Sparse(pursuit="lista"), "`pursuit` must be an unrolled pursuit"),
+        (lambda: nb.Seasonality(12), "`periods` must be a list. Received: periods=12"),
+        (lambda: nb.Smoothing("7D"), "`periods` must be a list. Received: periods='7D'"),
+    ],
+)
+def test_arguments_of_another_type_are_refused(make, message):
+    with pytest.raises(TypeError, match=message):
+        make()
+
+
 @pytest.mark.parametrize("coefficients", ["proposed", "combined", "regression"])
 def test_all_weights_learn_at_irregular_times(window, coefficients):
     values, observed = window

@@ -172,6 +172,8 @@ def test_scikit_learn_manners(panel):
         forecaster.set_params(width=3)
     with pytest.raises(nb.NotFittedError):
         forecaster.predict()
+    with pytest.raises(nb.NotFittedError, match="Call `fit` first"):
+        _ = forecaster.history_
     assert not hasattr(forecaster, "freq_") and not hasattr(forecaster, "model")
     assert forecaster.fit(panel, verbose=0) is forecaster
     assert not stacks[0].built

@@ -29,6 +29,7 @@ class Fourier(Basis):
         time_unit: what durations are counted in; a `Forecaster` uses its own instead. Defaults to "D".
 
     Raises:
+        TypeError: `periods` are no list.
         ValueError: a period is not positive, or the numbers of `periods` and `harmonics` differ.
 
     Example:
@@ -50,6 +51,8 @@ class Fourier(Basis):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        if isinstance(periods, str) or not np.iterable(periods):
+            raise TypeError(f"`periods` must be a list. Received: periods={periods!r}")
         self.periods, self.time_unit = tuple(periods), time_unit
         self._lengths = np.array([duration("periods", p, time_unit) for p in self.periods])
         counts = [harmonics] * len(self.periods) if np.ndim(harmonics) == 0 else list(harmonics)
