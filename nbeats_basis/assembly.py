@@ -3,7 +3,7 @@
 import warnings
 from functools import partial
 
-from nbeats_basis.calendars import length, season_length
+from nbeats_basis.calendars import length
 from nbeats_basis.checks import DataWarning
 from nbeats_basis.members import in_turn
 from nbeats_basis.model import NBeats
@@ -23,12 +23,12 @@ def resolve(params: dict, panel: Panel) -> dict:
         panel: the series.
     """
     calendar = panel.calendar
-    season, irregular = season_length(calendar.freq), calendar.freq is None
+    irregular = calendar.freq is None
     horizon = length("horizon", params["horizon"], calendar)
     given = params["lookback"]
     if given is None:
         given = [
-            multiple * horizon if irregular else max(round(multiple * horizon), 2 * season, 2)
+            multiple * horizon if irregular else max(round(multiple * horizon), params["shortest"])
             for multiple in params["multiples"]
         ]
     lookbacks = in_turn("lookback", given, params["members"], partial(length, calendar=calendar))

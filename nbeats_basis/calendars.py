@@ -10,7 +10,8 @@ from nbeats_basis.durations import duration, one
 
 _BLOCK = 2**18  # rows looked at together
 _SEASONS = {"D": 7, "B": 5, "7D": 52, "W": 52}  # in steps of days and weeks
-_CLOCKS = {"h": 24, "min": 60, "s": 60}  # in steps of equal length
+_CLOCKS = {"min": 60, "s": 60}  # in steps of equal length
+_FINEST = 288  # steps of a day that are still a season
 _MONTHS = {"MS": 1, "ME": 1, "QS": 3, "QE": 3}  # of a step
 
 
@@ -31,17 +32,39 @@ def check_freq(freq):
 
 
 def season_length(freq) -> int:
-    """Return the usual number of steps in a season: 12 for months, 4 for quarters, 24 for hours; 1 where none is usual."""
+    """Return the usual number of steps in a season: 12 for months, 4 for quarters, 7 for days, a day's for hours and parts of them.
+
+    For minutes and seconds it is 60; 1 where none is usual.
+
+    Args:
+        freq: offset alias, or an integer, which has none.
+    """
     if not isinstance(freq, str):
         return 1
     offset = _offset(freq)
     if isinstance(offset, Tick) and not isinstance(offset, Day):
-        return next((season for name, season in _CLOCKS.items() if offset == to_offset(name)), 1)
+        day = steps_of_day(freq)
+        return (
+            7 if day == 1 else day or next((n for name, n in _CLOCKS.items() if offset == to_offset(name)), 1)
+        )
     rule = offset.rule_code.split("-")[0]
     months = _MONTHS.get(rule.removeprefix("B"), 0) * offset.n
     if months:
         return 12 // months if 12 % months == 0 else 1
     return _SEASONS.get(f"{offset.n}{rule}" if offset.n > 1 else rule, 1)
+
+
+def steps_of_day(freq) -> int:
+    """Return the number of steps that make a day, of hours and parts of them down to five minutes; 0 for all else.
+
+    Args:
+        freq: offset alias, or an integer, which has none.
+    """
+    offset = _offset(freq) if isinstance(freq, str) else None
+    if not isinstance(offset, Tick) or isinstance(offset, Day):
+        return 0
+    steps, rest = divmod(pd.Timedelta("1D"), pd.Timedelta(offset))
+    return 0 if rest or steps > _FINEST else int(steps)
 
 
 class Calendar:

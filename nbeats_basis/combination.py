@@ -65,7 +65,7 @@ def mixture_quantiles(out: dict, head: Head, quantiles: Sequence[float]):
         ValueError: quantiles of a point head.
     """
     location = _locations(out)
-    levels = tf.cast(quantiles, "float64")
+    levels = tf.cast(quantiles if tf.is_tensor(quantiles) else tf.constant(quantiles, "float64"), "float64")
     if levels.shape[0] == 0:
         return location[0][..., None][..., :0]
     if not head.is_distribution:

@@ -1,6 +1,7 @@
 """Random numbers of a training step, a function of step and seeds alone."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import tensorflow as tf
 
@@ -18,9 +19,8 @@ def uniforms(count: int, batch_size: int, step, seeds: Sequence[int]):
         ValueError: the windows cannot be shared equally.
     """
     step = tf.cast(step, "int32")
-    drawn = [
-        tf.random.stateless_uniform((count, batch_size), [seed, step], dtype="float64") for seed in seeds
-    ]
+    draw = partial(tf.random.stateless_uniform, dtype="float64", alg="philox")  # as by default, but for XLA
+    drawn = [draw((count, batch_size), [seed, step]) for seed in seeds]
     replicas = tf.distribute.get_replica_context()
     share, rest = divmod(batch_size, replicas.num_replicas_in_sync)
     if rest:

@@ -1,5 +1,7 @@
 """How one network of a forecaster trains."""
 
+from copy import copy
+
 from nbeats_basis.members import faster_precision
 from nbeats_basis.model import NBeats
 from nbeats_basis.observations import IrregularWindows
@@ -25,6 +27,9 @@ def train(
         callbacks: Keras callbacks. Defaults to None.
         verbose: as Keras'. Defaults to "auto".
     """
+    if training.batch_size != windows.batch_size:
+        windows = copy(windows)
+        windows.batch_size = training.batch_size
     steps_per_epoch, steps_per_execution = training.plan(windows.num_windows)
     precision = training.precision
     if precision == "auto":

@@ -86,6 +86,7 @@ def _search(cumulative, members, levels, shares, guess, low, high, most, few=0.0
         (0, guess, low, high, *excess(guess)),
         maximum_iterations=most,
     )
+    guess = tf.where(tf.math.is_nan(above), above, guess)  # a distribution that is none
     return guess, low, high, left(low, high, above)
 
 

@@ -49,6 +49,7 @@ class Adam(keras.optimizers.Adam):
         if scheduled and not callable(rate):
             self._set_rate.assign(rate)
         else:
+            self._set_rate.assign(float("nan"))
             keras.optimizers.Adam.learning_rate.fset(self, rate)
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate):

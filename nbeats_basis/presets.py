@@ -6,7 +6,7 @@ from math import ceil
 
 import numpy as np
 
-from nbeats_basis.calendars import season_length
+from nbeats_basis.calendars import length, season_length, steps_of_day
 from nbeats_basis.checks import check_choice, check_int, check_type
 from nbeats_basis.heads import Head, StudentT
 from nbeats_basis.panel import Panel
@@ -23,6 +23,11 @@ _FEWEST, _MOST, _AFFORDED = 4, 12, 1200  # members of the default network, and o
 _RELATIVE = 0.1  # typical spread over typical level above which changes are seen relative to the level
 _FEW = 100  # steps of a smoothing network, which has little to learn
 _SMOOTHED = (4, 6)  # lookbacks of the members of a smoothing network, in horizons
+_WEEKS = 4  # that series must have for the week to be a season of hours and parts of them
+_WEEK = 672  # most steps of it
+_OF_WEEK = 84  # harmonics of a week that smoothing finds, all that hours have
+_SMALL = 16  # windows of a step of such a smoothing network, each with a regression of its own
+_CLOCK_STEPS = 300  # of training, at least, for hours and parts of them: long series of which much repeats
 _LAST_SEED = 2**30
 _UNITS, _FLAT = 128, {"units": 256, "num_layers": 2}
 
@@ -39,8 +44,8 @@ def plan(params: dict, panel: Panel) -> list[dict]:
 
     Returns:
         list of dicts of the arguments but `preset`, head, members, scaling and training filled in; `name`, "smoothing",
-        "network0" and so on, or "" of the only other one; `multiples`, the lookbacks in horizons where none is given; and `share`, how much a
-        member counts.
+        "network0" and so on, or "" of the only other one; where no lookback is given `multiples`, the lookbacks in horizons, and
+        `shortest`, the least in steps; and `share`, how much a member counts.
 
     Raises:
         TypeError: an argument of another type.
@@ -58,7 +63,10 @@ def plan(params: dict, panel: Panel) -> list[dict]:
     if seed > _LAST_SEED:
         raise ValueError(f"`seed` must be at most {_LAST_SEED}. Received: seed={seed}")
     in_ratios = params["stacks"] is None and params["scaling"] is None and preset and _allows_ratios(panel)
-    kinds = _kinds(preset, panel, in_ratios) if params["stacks"] is None else _lists(params["stacks"])
+    seasons = _seasons(params["lookback"], panel)
+    kinds = (
+        _kinds(preset, panel, seasons, in_ratios) if params["stacks"] is None else _lists(params["stacks"])
+    )
     if members == "auto":
         members = max(_MEMBERS[preset] // len(kinds), 1) if preset else _default_members(training, panel)
     members = check_int("members", members)
@@ -73,6 +81,7 @@ def plan(params: dict, panel: Panel) -> list[dict]:
         "scaling": scalings,
         "members": members,
         "multiples": multiples,
+        "shortest": max(2, 2 * seasons[0] if len(seasons) == 1 else sum(seasons)),
         "training": training,
         "share": 1.0,
     }
@@ -87,23 +96,43 @@ def plan(params: dict, panel: Panel) -> list[dict]:
         for number, stacks in enumerate(kinds)
     ]
     if params["stacks"] is None and panel.calendar.freq is not None:
-        plans.append(_smoothing(plans, panel, "ratio" if in_ratios else scaling))
+        plans.append(_smoothing(plans, seasons, "ratio" if in_ratios else scaling))
     return plans
 
 
-def _smoothing(plans: list[dict], panel: Panel, scaling) -> dict:
-    """Return the arguments of a smoothing network that counts as much as all others together and trains for few steps."""
-    season, last = season_length(panel.calendar.freq), plans[-1]
-    training = last["training"]
-    stack = Smoothing([season] if season > 1 else None, multiplicative=True)
-    members = len(_SMOOTHED)
+def _seasons(lookback, panel: Panel) -> tuple[int, ...]:
+    """Return the steps of the usual season, 1 for none, and of the week where steps are of a day and there are some weeks to see.
+
+    Args:
+        lookback: what was given.
+        panel: the series.
+    """
+    freq = panel.calendar.freq
+    season, day = season_length(freq), steps_of_day(freq)
+    known = np.median(panel.last_steps) + 1
+    if lookback is not None:
+        given = lookback if np.iterable(lookback) and not isinstance(lookback, str) else [lookback]
+        known = min([known, *(2 * length("lookback", each, panel.calendar) for each in given)])
+    return (season, 7 * day) if day > 1 and 7 * day <= min(known / _WEEKS, _WEEK) else (season,)
+
+
+def _smoothing(plans: list[dict], seasons: tuple[int, ...], scaling) -> dict:
+    """Return the arguments of a smoothing network that counts as much as all others together and trains for few steps.
+
+    A week is one season, of which a day's is part; it takes three of them to tell it from noise.
+    """
+    last, season, weekly = plans[-1], seasons[-1], len(seasons) > 1
+    training, members = last["training"], len(_SMOOTHED)
+    harmonics = min(_OF_WEEK, season // 2) if weekly else None
+    batch_size = min(_SMALL if weekly else training.batch_size, training.batch_size)
     return last | {
         "name": "smoothing",
-        "stacks": [stack],
+        "stacks": [Smoothing([season] if season > 1 else None, harmonics, multiplicative=True)],
         "scaling": scaling,
         "members": members,
-        "multiples": _SMOOTHED,
-        "training": replace(training, steps=min(training.steps or _FEW, _FEW)),
+        "multiples": (2, 3) if weekly else _SMOOTHED,
+        "shortest": 3 * season if weekly else last["shortest"],
+        "training": replace(training, steps=min(training.steps or _FEW, _FEW), batch_size=batch_size),
         "seed": last["seed"] + last["members"],
         "share": sum(each["members"] for each in plans) / members,
     }
@@ -124,10 +153,12 @@ def _lists(stacks) -> list:
 
 
 def _training(preset: str | None, training: Training, panel: Panel) -> Training:
-    """Return the training with a preset's steps where it does not say how many."""
-    if preset is None or training.steps is not None:
+    """Return the training with the steps of a preset, or of hours and parts of them, where it does not say how many."""
+    on_clock = steps_of_day(panel.calendar.freq) > 1
+    if training.steps is not None or not (preset or on_clock):
         return training
-    return replace(training, steps=min(_LONGER[preset] * _steps(training, panel), _LONGEST[preset]))
+    steps = max(_steps(training, panel), _CLOCK_STEPS if on_clock else 0)
+    return replace(training, steps=min(_LONGER[preset] * steps, _LONGEST[preset]) if preset else steps)
 
 
 def _steps(training: Training, panel: Panel) -> int:
@@ -163,7 +194,7 @@ def _allows_ratios(panel: Panel) -> bool:
     return panel.calendar.freq is not None and _is_relative(panel) and bool(panel.values.min() >= 0)
 
 
-def _kinds(preset: str | None, panel: Panel, in_ratios: bool) -> list[list[Stack]]:
+def _kinds(preset: str | None, panel: Panel, seasons: tuple[int, ...], in_ratios: bool) -> list[list[Stack]]:
     """Return the stacks of each network: a preset has two, unless members of one differ by what they see.
 
     A preset's blocks for months and shorter steps are flat and wide.
@@ -171,14 +202,14 @@ def _kinds(preset: str | None, panel: Panel, in_ratios: bool) -> list[list[Stack
     Args:
         preset: "best", "fast" or None.
         panel: the series.
+        seasons: of `_seasons`.
         in_ratios: whether some members see values as multiples of their level.
     """
     if panel.calendar.freq is None:
         return [[Trend(units=_UNITS, coefficients="combined"), Generic(units=_UNITS)]]
-    season = season_length(panel.calendar.freq)
-    size = _FLAT if preset and season > 4 else {"units": _UNITS}
-    if season > 1:
-        interpretable = [Trend(**size), Seasonality([season], **size)]
+    size = _FLAT if preset and seasons[0] > 4 else {"units": _UNITS}
+    if seasons[0] > 1:
+        interpretable = [Trend(**size), Seasonality(seasons, **size)]
     else:
         interpretable = [Trend(num_blocks=1, **size), Generic(**size)]
     if preset and not in_ratios:

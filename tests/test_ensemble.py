@@ -11,6 +11,7 @@ import scipy.optimize
 import tensorflow as tf
 
 import nbeats_basis as nb
+from nbeats_basis.assembly import resolve
 from nbeats_basis.panel import Columns, Panel
 from nbeats_basis.presets import plan
 from nbeats_basis.weighting import mixture_weights
@@ -319,6 +320,40 @@ def test_blocks_of_presets_are_flat_and_wide_for_months(preset, freq, size):
     networks = plan(nb.Forecaster(6, preset=preset).get_params(), Panel.from_frame(frame, Columns(), freq))
     stacks = [s for each in networks for s in each["stacks"] if s.component != "smoothing"]
     assert {(s.units, s.num_layers) for s in stacks} == {size}
+
+
+@pytest.mark.parametrize(
+    ("freq", "days", "lookback", "seasons", "lookbacks"),
+    [
+        ("h", 40, None, [24, 168], ([192] * 4, [504] * 2)),
+        ("30min", 40, None, [48, 336], ([384] * 4, [1008] * 2)),
+        ("h", 20, None, [24], ([48] * 4, [48] * 2)),  # too few weeks
+        ("h", 40, 48, [24], ([48] * 4, [48] * 2)),
+        ("5min", 40, None, [288], ([576] * 4, [576] * 2)),  # a week of 2,016 steps
+        ("D", 300, None, [7], ([14, 18, 24, 30], [24, 36])),
+    ],
+)
+def test_hours_and_parts_of_them_have_days_and_weeks(freq, days, lookback, seasons, lookbacks):
+    times = pd.date_range("2024", pd.Timestamp("2024") + pd.Timedelta(days=days), freq=freq)
+    panel = Panel.from_frame(
+        pd.DataFrame({"unique_id": "a", "ds": times, "y": np.sin(np.arange(len(times)))}), Columns(), freq
+    )
+    params = nb.Forecaster(6, lookback, members=4).get_params()
+    plans = [resolve(each, panel) for each in plan(params, panel)]
+    assert list(plans[0]["stacks"][1].periods) == seasons and plans[1]["stacks"][0].periods == seasons[-1:]
+    assert tuple(each["lookback"] for each in plans) == tuple(map(tuple, lookbacks))
+    assert plans[0]["training"].steps == (None if freq == "D" else max(300, plans[0]["training"].steps))
+
+
+def test_a_weekend_is_foreseen_by_default():
+    """Steps of two hours, lower at weekends: a forecast of Saturday from a Friday."""
+    rng, steps = np.random.default_rng(0), np.arange(12 * 7 * 8)
+    level = np.where(steps // 12 % 7 >= 5, 60.0, 100.0) + 10 * np.sin(2 * np.pi * steps / 12)
+    df = pd.DataFrame({"unique_id": "a", "ds": pd.date_range("2024-01-01", periods=len(steps), freq="2h")})
+    df["y"] = level + rng.normal(0, 2, len(steps))
+    past = len(steps) - 24  # up to Saturday
+    forecast = nb.Forecaster(12, members=2).fit(df[:past], verbose=0).predict().NBeatsBasis
+    assert np.abs(forecast - level[past : past + 12]).mean() < 2.5
 
 
 def test_small_panels_have_more_members_and_large_ones_no_fewer_than_four():

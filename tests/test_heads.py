@@ -155,6 +155,12 @@ def test_quantiles_of_many_are_found_in_few_steps(constant, rng, monkeypatch):
             assert below <= levels[q] <= above
 
 
+def test_a_distribution_that_is_none_has_no_quantiles():
+    params = tf.constant([[[[0.0, 0.0, np.inf]]], [[[0.0, 0.0, 0.0]]]], "float64")
+    levels = tf.constant([0.1, 0.9], "float64"), tf.constant([0.5, 0.5], "float64")
+    assert np.isnan(nb.heads.StudentT().quantile(params, tf.ones((2, 1, 1), "float64"), *levels)).all()
+
+
 def test_point_losses_match_their_formulas(rng):
     values, y, f = rng.uniform(5, 9, (1, 2, 8)), rng.uniform(5, 9, (1, 2, 3)), rng.uniform(5, 9, (1, 2, 3))
     shift, scale = values[..., -1:], values.std(axis=-1, keepdims=True)

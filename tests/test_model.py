@@ -9,6 +9,8 @@ from reference import layers_of, nbeats
 
 import nbeats_basis as nb
 from nbeats_basis.calendars import Calendar
+from nbeats_basis.draws import uniforms
+from nbeats_basis.optimizers import Adam
 from nbeats_basis.panel import Columns, Panel
 from nbeats_basis.windows import Windows
 
@@ -377,6 +379,28 @@ def test_inputs_of_another_name_are_refused():
             small().forecast({"values": values, **more})
     with pytest.raises(ValueError, match="are 'values' and"):
         small().forecast({"value": values})
+
+
+def test_quantiles_of_a_list_are_those_of_a_tensor():
+    net, levels = nb.NBeats([nb.Trend(units=8)], 4, 8, head=nb.heads.Normal()), [0.1, 1 - 1e-9]
+    values = np.arange(8.0)[None] ** 2
+    several = [net.forecast(values, each)["quantiles"] for each in (levels, tf.constant(levels, "float64"))]
+    np.testing.assert_array_equal(*several)
+    assert np.isfinite(several[0]).all()
+
+
+def test_windows_are_drawn_alike_by_xla():
+    draw = lambda: uniforms(1, 4, 3, (0, 7))  # noqa: E731
+    np.testing.assert_array_equal(tf.function(draw)(), tf.function(draw, jit_compile=True)())
+
+
+def test_a_schedule_set_later_counts():
+    decay = keras.optimizers.schedules.PiecewiseConstantDecay
+    optimizer = Adam(decay([5], [0.1, 0.2]))
+    optimizer.learning_rate = 0.5
+    assert float(optimizer.learning_rate) == 0.5
+    optimizer.learning_rate = decay([5], [0.01, 0.2])
+    assert float(optimizer.learning_rate) == pytest.approx(0.01)
 
 
 class SetRate(keras.callbacks.Callback):

@@ -73,7 +73,13 @@ def test_seasons_of_calendars_by_other_names():
         "2W": 1,
         "D": 7,
         "B": 5,
-        "15min": 1,
+        "24h": 7,
+        "2h": 12,
+        "30min": 48,
+        "15min": 96,
+        "5min": 288,
+        "min": 60,
+        "7h": 1,
     }
     assert {freq: season_length(freq) for freq in given} == given
 

@@ -40,7 +40,9 @@ class Learned(Basis):
         self.table_terms = None if num_terms is None else check_int("num_terms", num_terms)
         self.nodes = tuple(float(n) for n in nodes)
         gaps = np.diff(self.nodes)
-        if not self.nodes or (gaps.size and (gaps.min() <= 0 or not np.allclose(gaps, gaps[0], rtol=1e-6))):
+        if not self.nodes or (
+            gaps.size and (gaps.min() <= 0 or not np.allclose(gaps, gaps[0], rtol=1e-6, atol=0))
+        ):
             raise ValueError(f"`nodes` must be increasing and equally spaced. Received: nodes={nodes!r}")
         self.spacing = float(gaps[0]) if gaps.size else 1.0
         self._curvature = _curvature_matrix(len(self.nodes))

@@ -50,7 +50,7 @@ def entropic_code(
         values, design = tf.where(mask > 0, values, 0), design * mask[..., None]
     if signed:
         design = tf.concat([design, -design], axis=-1)
-        prior = tf.concat([prior, prior], axis=-1) if prior.shape.rank else prior
+        prior = tf.concat([prior, prior], axis=-1) if prior.shape.rank and prior.shape[-1] != 1 else prior
     fixed = [tf.stop_gradient(x) for x in (design, values, strength, prior)]
     residual = _solve(*fixed, max_iterations)
     step = _inverse_hessian(*fixed, residual)(_slope(design, values, strength, prior, residual))
