@@ -37,11 +37,13 @@ class Forecaster(Fitted):
     Args:
         horizon: steps to forecast, at least 1; at irregular times a length, a number or a duration such as "7D".
         lookback: steps or length of history, one, or a list that the members take in turn; None for 2 to 5 horizons, or
-            what the preset says. Defaults to None.
+            what the preset says, at least two seasons, or a week and a day where the week is one. Defaults to None.
         freq: "infer", an offset alias such as "MS", a positive integer for integer times, or None for irregular times,
             stamps or numbers. Defaults to "infer".
         stacks: list of stacks, taken as a description, or a list of such lists, a kind of networks each, trained in turn; None for
-            trend and seasonality, or trend and a generic block where no season is usual or times are irregular, and on a calendar
+            trend and seasonality, or trend and a generic block where no season is usual or times are irregular. Usual are a year of
+            months, quarters and weeks, a week of days, a day of hours and of parts of them down to 5 minutes, and down to a quarter
+            also a week, where a typical series has four and no shorter `lookback` than two is given. On a calendar
             two networks of `Smoothing` beside them, trained for at most 100 steps, that count as much as all others together.
             Defaults to None.
         head: what the network forecasts; None for `heads.StudentT("height")` on a calendar, `heads.StudentT()` at irregular

@@ -21,7 +21,7 @@ class Training:
 
     Args:
         steps: training steps in all; None for one pass over the training windows, at least 50 and at most 1000: small
-            panels are overtrained soon. Rounded up so that epochs are equal and of whole executions. Defaults to None.
+            panels are overtrained soon; of hours and parts of them at least 300. Rounded up so that epochs are equal and of whole executions. Defaults to None.
         batch_size: windows a member draws in a step. Defaults to 128.
         learning_rate: of Adam, halved after each third of `steps`, until a callback sets it. Defaults to 0.002.
         epochs: parts of the training, after each of which validation and callbacks run. Defaults to 5.

@@ -201,7 +201,7 @@ def test_plus_concatenates():
         (lambda: BSpline(knots=[0, 1, 1]), "increase"),
         (lambda: Learned(2, nodes=[0, 1, 3]), "equally spaced"),
         (lambda: Learned(2, nodes=[0, 1e-9, 1.5e-9]), "equally spaced"),
-        (lambda: Fourier(["7"]), "a duration of fixed length"),
+        (lambda: Fourier(["7"], 1), "a duration of fixed length"),
     ],
 )
 def test_bad_arguments_are_refused(make, message):

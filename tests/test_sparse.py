@@ -389,6 +389,15 @@ def test_solutions_of_active_sets_have_no_silent_gradient(wide):
 
 
 @pytest.mark.parametrize("signed", [True, False])
+def test_a_prior_of_entropic_codes_may_be_one_for_a_signal(rng, signed):
+    design, values = rng.normal(size=(5, 8)), rng.normal(size=(3, 5))
+    one, several = (
+        sparse.entropic_code(design, values, 0.1, p, signed=signed) for p in (0.01, np.full((3, 1), 0.01))
+    )
+    np.testing.assert_allclose(one, several, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("signed", [True, False])
 def test_entropic_codes_are_optimal_and_their_gradient_is_exact(rng, signed):
     """Against SciPy's root of the optimality conditions, and central differences."""
     design, values = rng.normal(size=(3, 12, 5)), rng.normal(size=(3, 12))
