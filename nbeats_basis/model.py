@@ -17,11 +17,20 @@ from nbeats_basis.optimizers import Adam
 from nbeats_basis.replicas import apply_if, average
 from nbeats_basis.scaling import SCALINGS, standardize
 from nbeats_basis.stacks import Generic, Seasonality, Stack, Trend
-from nbeats_basis.training import StopOnNonFinite, clip_members, first_failure, matched, pair, repeated
+from nbeats_basis.training import (
+    Resumable,
+    StopOnNonFinite,
+    clip_members,
+    first_failure,
+    matched,
+    outcomes,
+    pair,
+    repeated,
+)
 
 
 @keras.saving.register_keras_serializable(package="nbeats_basis")
-class NBeats(Network):
+class NBeats(Resumable, Network):
     r"""M networks of stacks of basis blocks, side by side.
 
     Each forecast starts at the window's last observed value, to which every stack adds its component.
@@ -119,16 +128,7 @@ class NBeats(Network):
             )
         self._train_source = self._validation_source = None
         self.loss_tracker, self.nonzero_tracker = keras.metrics.Mean("loss"), keras.metrics.Mean("nonzero")
-        once, summed = tf.VariableAggregation.ONLY_FIRST_REPLICA, tf.VariableAggregation.SUM
-        self._failed = tf.Variable(
-            [-1] + [0] * members, trainable=False, aggregation=once
-        )  # step, and whether a member
-        self.validation_losses = tf.Variable(  # summed over windows
-            tf.zeros(members),
-            trainable=False,
-            synchronization=tf.VariableSynchronization.ON_READ,
-            aggregation=summed,
-        )
+        self._failed, self.validation_losses = outcomes(members)
         self.build()
 
     @classmethod

@@ -118,6 +118,18 @@ def clip_members(gradients: list, clip_norm: float) -> tuple:
     return [g * shaped[len(g.shape)] for g in gradients], norms
 
 
+def outcomes(members: int) -> tuple:
+    """Return variables for what steps find out: the first failure, see `first_failure`, and members' validation losses, summed over windows.
+
+    Args:
+        members: M, number of networks.
+    """
+    once, summed = tf.VariableAggregation.ONLY_FIRST_REPLICA, tf.VariableAggregation.SUM
+    failed = tf.Variable([-1] + [0] * members, trainable=False, aggregation=once)
+    each = tf.VariableSynchronization.ON_READ
+    return failed, tf.Variable(tf.zeros(members), trainable=False, synchronization=each, aggregation=summed)
+
+
 def first_failure(known, step, finite):
     """Return `(1 + M,)`: the first step of a loss or gradient that is not finite, below 0 for none, and whether a member had one.
 
@@ -187,6 +199,29 @@ def matched(targets, params):
             f"targets must be windows of {params.shape[2]} values, (B, {params.shape[2]}). Received: shape {targets.shape}"
         )
     return targets if len(targets.shape) == 3 else targets[None]
+
+
+class Resumable:
+    """A network that is saved with how it was compiled, so that it goes on training where it was."""
+
+    def get_compile_config(self):
+        """Return the arguments of `compile`, for a network that is saved."""
+        if not self.compiled:
+            return {}
+        clip_norm = self.clip_norm if self.clip_norm < float("inf") else None
+        config = {
+            name: getattr(self, name)
+            for name in ("steps_per_execution", "jit_compile", "precision", "run_eagerly")
+        }
+        return {
+            **config,
+            "clip_norm": clip_norm,
+            "optimizer": keras.saving.serialize_keras_object(self.optimizer),
+        }
+
+    def compile_from_config(self, config):
+        """Set up training as it was when the network was saved."""
+        self.compile(**{**config, "optimizer": keras.saving.deserialize_keras_object(config["optimizer"])})
 
 
 class MemberEarlyStopping(keras.callbacks.Callback):

@@ -1,5 +1,7 @@
 """The network against a slow oracle, its members, its training."""
 
+import warnings
+
 import keras
 import numpy as np
 import pandas as pd
@@ -418,6 +420,22 @@ class SetRate(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Note it."""
         self.rates.append(float(self.model.optimizer.learning_rate))
+
+
+@pytest.mark.parametrize("optimizer", ["adam", keras.optimizers.SGD(0.01, momentum=0.9)], ids=["adam", "sgd"])
+def test_a_saved_network_goes_on_training_where_it_was(optimizer, windows, tmp_path):
+    net = small()
+    net.compile(optimizer, clip_norm=None, precision="bfloat16")
+    net.fit(windows, steps_per_epoch=3, verbose=0)
+    net.save(tmp_path / "net.keras")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        loaded = keras.saving.load_model(tmp_path / "net.keras")
+    assert loaded.precision == "bfloat16" and loaded.clip_norm == np.inf
+    for each in (net, loaded):
+        each.fit(windows, steps_per_epoch=2, verbose=0)
+    for one, two in zip(net.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-7)
 
 
 def test_a_callback_may_set_the_learning_rate():
