@@ -346,14 +346,14 @@ def test_hours_and_parts_of_them_have_days_and_weeks(freq, days, lookback, seaso
 
 
 def test_a_weekend_is_foreseen_by_default():
-    """Steps of two hours, lower at weekends: a forecast of Saturday from a Friday."""
-    rng, steps = np.random.default_rng(0), np.arange(12 * 7 * 8)
-    level = np.where(steps // 12 % 7 >= 5, 60.0, 100.0) + 10 * np.sin(2 * np.pi * steps / 12)
-    df = pd.DataFrame({"unique_id": "a", "ds": pd.date_range("2024-01-01", periods=len(steps), freq="2h")})
+    """Steps of four hours, lower at weekends: a forecast of Saturday from a Friday."""
+    rng, steps = np.random.default_rng(0), np.arange(6 * 7 * 12)
+    level = np.where(steps // 6 % 7 >= 5, 60.0, 100.0) + 10 * np.sin(2 * np.pi * steps / 6)
+    df = pd.DataFrame({"unique_id": "a", "ds": pd.date_range("2024-01-01", periods=len(steps), freq="4h")})
     df["y"] = level + rng.normal(0, 2, len(steps))
-    past = len(steps) - 24  # up to Saturday
-    forecast = nb.Forecaster(12, members=2).fit(df[:past], verbose=0).predict().NBeatsBasis
-    assert np.abs(forecast - level[past : past + 12]).mean() < 2.5
+    past = len(steps) - 12  # up to Saturday
+    forecast = nb.Forecaster(6, members=2).fit(df[:past], verbose=0).predict().NBeatsBasis
+    assert np.abs(forecast - level[past : past + 6]).mean() < 2.5
 
 
 def test_small_panels_have_more_members_and_large_ones_no_fewer_than_four():
