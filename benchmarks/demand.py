@@ -2,7 +2,7 @@
 
 Demand in England and Wales, 5 June to 27 August 2000 (Taylor 2003), from the package pmdarima. Each day of the last two weeks is
 forecast from the midnight before it; networks are trained once, on the ten weeks before. Ours are the defaults. How these treat days and
-weeks was chosen on the weeks before, on origins 2688 to 3360, and on generated series. In MW.
+weeks was chosen on generated series and on the days from 2688, 2912, 3136 and 3360, the last of which is the first one here. In MW.
 
 python benchmarks/demand.py --peers benchmarks/peers/.venv/bin/python
 """
