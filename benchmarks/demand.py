@@ -18,11 +18,10 @@ import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
+from peers.demand import DAYS, HORIZON
 from records import about
 
 import nbeats_basis as nb
-
-HORIZON, DAYS = 48, 14
 
 
 def peer(python: str, command: str) -> tuple[pd.DataFrame, str]:

@@ -10,7 +10,7 @@ from nbeats_basis.durations import duration, one
 
 _BLOCK = 2**18  # rows looked at together
 _SEASONS = {"D": 7, "B": 5, "7D": 52, "W": 52}  # in steps of days and weeks
-_CLOCKS = {"min": 60, "s": 60}  # in steps of equal length
+_CLOCKS = {"24h": 7, "min": 60, "s": 60}  # in steps of equal length
 _FINEST = 288  # steps of a day that are still a season
 _MONTHS = {"MS": 1, "ME": 1, "QS": 3, "QE": 3}  # of a step
 
@@ -41,12 +41,11 @@ def season_length(freq) -> int:
     """
     if not isinstance(freq, str):
         return 1
-    offset = _offset(freq)
-    if isinstance(offset, Tick) and not isinstance(offset, Day):
-        day = steps_of_day(freq)
-        return (
-            7 if day == 1 else day or next((n for name, n in _CLOCKS.items() if offset == to_offset(name)), 1)
-        )
+    offset, day = _offset(freq), steps_of_day(freq)
+    if day > 1:
+        return day
+    if _on_clock(offset):
+        return next((season for name, season in _CLOCKS.items() if offset == to_offset(name)), 1)
     rule = offset.rule_code.split("-")[0]
     months = _MONTHS.get(rule.removeprefix("B"), 0) * offset.n
     if months:
@@ -61,10 +60,15 @@ def steps_of_day(freq) -> int:
         freq: offset alias, or an integer, which has none.
     """
     offset = _offset(freq) if isinstance(freq, str) else None
-    if not isinstance(offset, Tick) or isinstance(offset, Day):
+    if not _on_clock(offset):
         return 0
     steps, rest = divmod(pd.Timedelta("1D"), pd.Timedelta(offset))
     return 0 if rest or steps > _FINEST else int(steps)
+
+
+def _on_clock(offset) -> bool:
+    """Return whether steps are hours or shorter, all of one length."""
+    return isinstance(offset, Tick) and not isinstance(offset, Day)
 
 
 class Calendar:
@@ -86,7 +90,7 @@ class Calendar:
         self.index = None
         if isinstance(freq, str):
             offset = _offset(freq)
-            if isinstance(offset, Tick) and not isinstance(offset, Day):
+            if _on_clock(offset):
                 self.unit = int(pd.Timedelta(offset).as_unit("ns").value)
                 self.dtype = _fine(stamps.dtype, self.unit)
             else:

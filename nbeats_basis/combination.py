@@ -1,7 +1,5 @@
 """The members' outputs in network units combined into one forecast in data units."""
 
-from collections.abc import Sequence
-
 import tensorflow as tf
 
 from nbeats_basis.heads import Head
@@ -53,19 +51,19 @@ def combine_slopes(slopes: dict, out: dict, head: Head) -> dict:
     return {"mean": mean, "components": tf.concat([tf.zeros_like(mean)[..., None], components], axis=-1)}
 
 
-def mixture_quantiles(out: dict, head: Head, quantiles: Sequence[float]):
+def mixture_quantiles(out: dict, head: Head, quantiles):
     """Return quantiles of the members' mixture, `(B, H, Q)` float64.
 
     Args:
         out: as for `combine`.
         head: the head.
-        quantiles: probabilities in (0, 1), a list or a tensor `(Q,)`.
+        quantiles: probabilities in (0, 1), a tensor `(Q,)`.
 
     Raises:
         ValueError: quantiles of a point head.
     """
     location = _locations(out)
-    levels = tf.cast(quantiles if tf.is_tensor(quantiles) else tf.constant(quantiles, "float64"), "float64")
+    levels = tf.cast(quantiles, "float64")
     if levels.shape[0] == 0:
         return location[0][..., None][..., :0]
     if not head.is_distribution:

@@ -34,9 +34,8 @@ def duration(name: str, value: str | float, time_unit: str | None) -> float:
             f"`{name}` can be a duration only at irregular times of stamps; give a number. Received: {name}={value!r}"
         )
     try:
-        if (
-            "MS" in value or value.strip().replace(".", "", 1).isdigit()
-        ):  # pandas reads milliseconds, nanoseconds
+        is_number = value.strip().replace(".", "", 1).isdigit()
+        if "MS" in value or is_number:  # pandas reads milliseconds, and nanoseconds
             raise ValueError
         length = pd.Timedelta(value) / one(time_unit)
     except ValueError:

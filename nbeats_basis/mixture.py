@@ -46,13 +46,19 @@ def invert(cumulative: Callable, members: tuple, levels, shares, low, high, gues
     return tf.tensor_scatter_nd_update(guess, rows, last)
 
 
-def _excess(cumulative, members, levels, shares):
-    """Return a function of points: the mixture's probability below them less the levels, density, and its derivative."""
+def _law(cumulative, members):
+    """Return a function of points: each member's probability below them, density, and its derivative."""
     params, location, scale = members
     law = cumulative(params, tf.maximum(scale, _LEAST))
+    return lambda points: law(points - location)
+
+
+def _excess(cumulative, members, levels, shares):
+    """Return a function of points: the mixture's probability below them less the levels, density, and its derivative."""
+    law = _law(cumulative, members)
 
     def at(points):
-        below, *slopes = (weighted_mean(each, shares) for each in law(points - location))
+        below, *slopes = (weighted_mean(each, shares) for each in law(points))
         return below - levels, *slopes
 
     return at
@@ -99,10 +105,10 @@ def _pick(values, rows):
 
 def _on_step(cumulative, members, levels, shares, low, high, guess):
     """Return brackets and guesses, closed where the quantile is the location of members of scale 0."""
-    params, location, scale = members
+    _, location, scale = members
     step = tf.reduce_max(tf.where(scale == 0, location, location.dtype.min), axis=0)
     on_step = (scale == 0) & (location == step)
-    below, *_ = cumulative(params, tf.maximum(scale, _LEAST))(step - location)
+    below, *_ = _law(cumulative, members)(step)
     before = weighted_mean(tf.where(on_step, tf.zeros_like(below), below), shares)
     after = before + weighted_mean(tf.cast(on_step, shares.dtype), shares)
     found = (before < levels) & (levels < after)

@@ -47,7 +47,7 @@ class Network(keras.Model):
             ValueError: quantiles of a point head, or out of range.
         """
         if not tf.is_tensor(quantiles):
-            quantiles = check_quantiles(quantiles=quantiles)
+            quantiles = tf.constant(check_quantiles(quantiles=quantiles), "float64")
         out = self(inputs)
         return {**combine(out, self.head), "quantiles": mixture_quantiles(out, self.head, quantiles)}
 

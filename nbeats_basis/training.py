@@ -156,8 +156,8 @@ class StopOnNonFinite(keras.callbacks.Callback):
             self.model.stop_training = True
             members = np.flatnonzero(diverged)
             for before, variable in zip(self._weights, self.model.trainable_variables, strict=True):
-                before, now = before[members], variable.numpy()
-                now[members] = before
+                now = variable.numpy()
+                now[members] = before[members]
                 variable.assign(now)
             warnings.warn(
                 f"The loss or its gradient was not finite at step {step} in member {', '.join(map(str, members))}; training "
