@@ -28,8 +28,8 @@ def resolve(params: dict, panel: Panel) -> dict:
     given = params["lookback"]
     if given is None:
         given = [
-            multiple * horizon if irregular else max(round(multiple * horizon), params["shortest"])
-            for multiple in params["multiples"]
+            multiple * horizon if irregular else max(round(multiple * horizon), least)
+            for multiple, least in params["lengths"]
         ]
     lookbacks = in_turn("lookback", given, params["members"], partial(length, calendar=calendar))
     return params | {"horizon": horizon, "lookback": lookbacks}

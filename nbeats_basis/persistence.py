@@ -14,7 +14,7 @@ from nbeats_basis.model import NBeats
 from nbeats_basis.network import Network
 from nbeats_basis.panel import Columns, Panel
 
-SCHEMA = 5
+SCHEMA = 6
 
 
 def write(folder: Path, settings: dict, net: Network, panel: Panel, last: float) -> None:

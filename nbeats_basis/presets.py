@@ -23,11 +23,19 @@ _FEWEST, _MOST, _AFFORDED = 4, 12, 1200  # members of the default network, and o
 _RELATIVE = 0.1  # typical spread over typical level above which changes are seen relative to the level
 _FEW = 100  # steps of a smoothing network, which has little to learn
 _SMOOTHED = (4, 6)  # lookbacks of the members of a smoothing network, in horizons
+_WEEKLY = (
+    (2, 3),
+    (3, 4),
+)  # of one that finds a week, and at least in weeks: it takes three to tell them from noise
 _WEEKS = 4  # that series must have for the week to be a season of hours and parts of them
 _WEEK = 672  # most steps of it
-_OF_WEEK = 84  # harmonics of a week that smoothing finds, all that hours have
+_OF_DAY, _OF_WEEK = (
+    24,
+    84,
+)  # most harmonics that smoothing finds beside one another, of a week all that hours have
+_LEADS = 4  # lead times at which smoothing of hours and parts of them chooses its rates
 _SMALL = 16  # windows of a step of such a smoothing network, each with a regression of its own
-_CLOCK_STEPS = 300  # of training, at least, for hours and parts of them: long series of which much repeats
+_CLOCK_STEPS = 1000  # of training, at least, for hours and parts of them: long series of which much repeats
 _LAST_SEED = 2**30
 _UNITS, _FLAT = 128, {"units": 256, "num_layers": 2}
 
@@ -44,8 +52,8 @@ def plan(params: dict, panel: Panel) -> list[dict]:
 
     Returns:
         list of dicts of the arguments but `preset`, head, members, scaling and training filled in; `name`, "smoothing",
-        "network0" and so on, or "" of the only other one; where no lookback is given `multiples`, the lookbacks in horizons, and
-        `shortest`, the least in steps; and `share`, how much a member counts.
+        "network0" and so on, or "" of the only other one; `lengths`, the lookbacks where none is given, in horizons, and each with
+        the least in steps; and `share`, how much a member counts.
 
     Raises:
         TypeError: an argument of another type.
@@ -76,12 +84,12 @@ def plan(params: dict, panel: Panel) -> list[dict]:
         halves = ceil(members / 2), members // 2
         scalings = [scaling] * halves[0] + ["ratio"] * halves[1]
         multiples = [multiples[k % len(multiples)] for half in halves for k in range(half)]
+    shortest = max(2, 2 * seasons[0] if len(seasons) == 1 else sum(seasons))
     shared = {
         "head": head,
         "scaling": scalings,
         "members": members,
-        "multiples": multiples,
-        "shortest": max(2, 2 * seasons[0] if len(seasons) == 1 else sum(seasons)),
+        "lengths": [(multiple, shortest) for multiple in multiples],
         "training": training,
         "share": 1.0,
     }
@@ -96,7 +104,7 @@ def plan(params: dict, panel: Panel) -> list[dict]:
         for number, stacks in enumerate(kinds)
     ]
     if params["stacks"] is None and panel.calendar.freq is not None:
-        plans.append(_smoothing(plans, seasons, "ratio" if in_ratios else scaling))
+        plans.append(_smoothing(plans, seasons, "ratio" if in_ratios else scaling, panel.calendar.freq))
     return plans
 
 
@@ -116,22 +124,32 @@ def _seasons(lookback, panel: Panel) -> tuple[int, ...]:
     return (season, 7 * day) if day > 1 and 7 * day <= min(known / _WEEKS, _WEEK) else (season,)
 
 
-def _smoothing(plans: list[dict], seasons: tuple[int, ...], scaling) -> dict:
+def _smoothing(plans: list[dict], seasons: tuple[int, ...], scaling, freq) -> dict:
     """Return the arguments of a smoothing network that counts as much as all others together and trains for few steps.
 
-    A week is one season, of which a day's is part; it takes three of them to tell it from noise.
+    The seasons of hours and parts of them last while their level soon returns: its rates are chosen ahead.
     """
-    last, season, weekly = plans[-1], seasons[-1], len(seasons) > 1
+    last, weekly = plans[-1], len(seasons) > 1
     training, members = last["training"], len(_SMOOTHED)
-    harmonics = min(_OF_WEEK, season // 2) if weekly else None
+    harmonics = (
+        [min(most, season // 2) for most, season in zip((_OF_DAY, _OF_WEEK), seasons, strict=True)]
+        if weekly
+        else None
+    )
+    memory, leads = 1.0 if weekly else None, _LEADS if steps_of_day(freq) > 1 else 1
+    multiples, weeks = _WEEKLY if weekly else (_SMOOTHED, None)
+    shortest = [week * seasons[-1] for week in weeks] if weekly else [last["lengths"][0][1]] * members
     batch_size = min(_SMALL if weekly else training.batch_size, training.batch_size)
     return last | {
         "name": "smoothing",
-        "stacks": [Smoothing([season] if season > 1 else None, harmonics, multiplicative=True)],
+        "stacks": [
+            Smoothing(
+                list(seasons) if seasons[0] > 1 else None, harmonics, memory, leads, multiplicative=True
+            )
+        ],
         "scaling": scaling,
         "members": members,
-        "multiples": (2, 3) if weekly else _SMOOTHED,
-        "shortest": 3 * season if weekly else last["shortest"],
+        "lengths": list(zip(multiples, shortest, strict=True)),
         "training": replace(training, steps=min(training.steps or _FEW, _FEW), batch_size=batch_size),
         "seed": last["seed"] + last["members"],
         "share": sum(each["members"] for each in plans) / members,
@@ -172,8 +190,8 @@ def _default_members(training: Training, panel: Panel) -> int:
 
 
 def _head(preset: str | None, panel: Panel) -> StudentT:
-    """Return a head of likelihood alone at irregular times, of errors relative to heights or changes on a calendar."""
-    if panel.calendar.freq is None:
+    """Return a head of likelihood alone at irregular times and for hours and parts of them, elsewhere of errors relative to heights or changes."""
+    if panel.calendar.freq is None or steps_of_day(panel.calendar.freq) > 1:
         return StudentT()
     return StudentT("change" if preset else "height")
 
@@ -197,7 +215,7 @@ def _allows_ratios(panel: Panel) -> bool:
 def _kinds(preset: str | None, panel: Panel, seasons: tuple[int, ...], in_ratios: bool) -> list[list[Stack]]:
     """Return the stacks of each network: a preset has two, unless members of one differ by what they see.
 
-    A preset's blocks for months and shorter steps are flat and wide.
+    A preset's blocks for months and shorter steps are flat and wide, and so are all for hours and parts of them.
 
     Args:
         preset: "best", "fast" or None.
@@ -207,7 +225,8 @@ def _kinds(preset: str | None, panel: Panel, seasons: tuple[int, ...], in_ratios
     """
     if panel.calendar.freq is None:
         return [[Trend(units=_UNITS, coefficients="combined"), Generic(units=_UNITS)]]
-    size = _FLAT if preset and seasons[0] > 4 else {"units": _UNITS}
+    wide = preset and seasons[0] > 4 or steps_of_day(panel.calendar.freq) > 1
+    size = _FLAT if wide else {"units": _UNITS}
     if seasons[0] > 1:
         interpretable = [Trend(**size), Seasonality(seasons, **size)]
     else:

@@ -41,20 +41,24 @@ def _product(rows, matrix, transpose: bool = False):
     return tf.squeeze(tf.matmul(tf.expand_dims(rows, -2), matrix, transpose_b=transpose), -2)
 
 
-def normal_matrix(design, observed):
+def normal_matrix(design, weights):
     """Return Phi' W Phi, `(M, B, K, K)`.
 
     Args:
         design: Phi, `(M or 1, B or 1, T, K)`.
-        observed: the diagonal of W, `(M, B, T)`, 0 or 1.
+        weights: the diagonal of W, `(M, B, T)`, not negative.
     """
-    if design.shape[1] == 1:  # one grid for all windows: one product with the products of pairs of functions
-        shared, terms = design[:, 0], design.shape[-1]
+    members, windows, terms = *weights.shape[:2], design.shape[-1]
+    few = windows is not None and members * windows < terms
+    if (
+        design.shape[1] == 1 and not few
+    ):  # one grid for all windows: one product with the products of pairs of functions
+        shared = design[:, 0]
         pairs = shared[..., :, None] * shared[..., None, :]
-        gram = tf.matmul(observed, tf.reshape(pairs, (*pairs.shape[:2], terms * terms)))
+        gram = tf.matmul(weights, tf.reshape(pairs, (*pairs.shape[:2], terms * terms)))
         return tf.reshape(gram, (*_dims(gram)[:2], terms, terms))
-    # (W Phi)' (W Phi), as W = W^2: with the mask on one side, TensorFlow 2.21's graphs read beyond small windows
-    seen = tf.linalg.matrix_transpose(design) * observed[..., None, :]
+    # roots on both sides: with the weights on one, TensorFlow 2.21's graphs read beyond small windows
+    seen = tf.linalg.matrix_transpose(design) * tf.sqrt(weights)[..., None, :]
     return tf.matmul(seen, seen, transpose_b=True)
 
 
@@ -71,14 +75,14 @@ def floored(gram, precision):
     return tf.maximum(precision, tf.stop_gradient(floor))
 
 
-def alike(design, observed):
-    """Return whether all windows of a member have the same normal matrix, because of one grid and one mask, a scalar.
+def alike(design, weights):
+    """Return whether all windows of a member have the same normal matrix, because of one grid and the same weights, a scalar.
 
     Args:
         design: Phi, `(M or 1, B or 1, T, K)`.
-        observed: the diagonal of W, `(M, B, T)`.
+        weights: the diagonal of W, `(M, B, T)`.
     """
-    return tf.constant(design.shape[1] == 1) & tf.reduce_all(observed == observed[:, :1])
+    return tf.constant(design.shape[1] == 1) & tf.reduce_all(weights == weights[:, :1])
 
 
 def inverse(gram, precision, shared):

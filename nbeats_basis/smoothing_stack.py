@@ -8,19 +8,19 @@ import numpy as np
 import tensorflow as tf
 
 from nbeats_basis.bases import BSpline, Fourier, Polynomial
-from nbeats_basis.bases.fourier import harmonics_of
+from nbeats_basis.bases.fourier import distinct, harmonics_of
 from nbeats_basis.blocks import BasisBlock
-from nbeats_basis.checks import check_positive, plain
+from nbeats_basis.checks import check_int, check_positive, plain
 from nbeats_basis.encoders import encode, encoded_size
-from nbeats_basis.regression import alike, expand, inverse, normal_matrix
+from nbeats_basis.regression import expand
 from nbeats_basis.scaling import deviation, last_observed
 from nbeats_basis.smoothing import in_order, seasonal, smooth
 from nbeats_basis.stacks import Stack
 
 _RATES = 9  # half-lives, each half the one before
 _KNOTS = 12  # most intervals of the broken line beside which a season is found
-_RIDGE = 1e-3  # of that regression, in observations
 _TERMS = 3  # polynomials
+_NEAREST = 64  # of these parts of the horizon is the shortest lead time where times are not steps
 
 
 @keras.saving.register_keras_serializable(package="nbeats_basis")
@@ -28,13 +28,15 @@ class SmoothingBlock(BasisBlock):
     """One block: level, drift and season of a window in closed form, see `nbeats_basis.smoothing`.
 
     The rates' prior and the drift's usual share are learned. There is no network but for the parameters of the head beside the
-    location; it reads the line and its one-step error beside the window.
+    location; it reads the line and its errors beside the window.
 
     Args:
         periods: periods of the season, in units of time, none for no season.
         harmonics: harmonics of each period.
         lookback: length of the window, in units of time.
         horizon: length of the forecast, in units of time.
+        memory: of the season, in units of time, None for all of the window, see `Smoothing`. Defaults to None.
+        leads: lead times, ascending, see `Smoothing`. Defaults to (1,).
         multiplicative: True for a season that multiplies the height above a floor, see `Smoothing`. Defaults to False.
         units: width of the network. Defaults to 64.
         num_layers: number of ReLU layers, at least 1. Defaults to 2.
@@ -47,6 +49,8 @@ class SmoothingBlock(BasisBlock):
         harmonics: Sequence[int],
         lookback: float,
         horizon: float,
+        memory: float | None = None,
+        leads: Sequence[float] = (1,),
         multiplicative: bool = False,
         units: int = 64,
         num_layers: int = 2,
@@ -55,32 +59,42 @@ class SmoothingBlock(BasisBlock):
     ):
         self.periods, self.harmonics = list(periods), list(harmonics)
         self.lookback, self.horizon = check_positive("lookback", lookback), check_positive("horizon", horizon)
+        self.memory = memory
+        self.leads = [check_positive("leads", lead) for lead in leads]
         self.multiplicative = bool(multiplicative)
-        line = Polynomial(_TERMS - 1, kind="monomial", span=(0, horizon))
-        basis = line + Fourier(self.periods, self.harmonics) if self.periods else line
+        basis = Polynomial(_TERMS - 1, kind="monomial", span=(0, horizon))
+        self.num_line = _TERMS  # and as many lead times, if there are several
+        if len(self.leads) > 1:
+            basis += BSpline(knots=self.leads, degree=1)
+            self.num_line += len(self.leads)
+        if self.periods:
+            harmonics = distinct(self.periods, self.harmonics)
+            basis += Fourier(self.periods, harmonics)
         kwargs["coefficients"] = "regression"  # the location is found, not proposed
         super().__init__(basis, None, units, num_layers, num_params=num_params, **kwargs)
         if self.periods:
             gap = max(*self.periods, lookback / _KNOTS)
             knots = -gap * np.arange(ceil(lookback / gap), -1, -1)
             self.beside = BSpline(knots=knots, degree=1)
+            self.groups = [self.beside.num_terms, *(2 * len(each) for each in harmonics)]
         self.half_lives = 0.5 ** np.arange(1, _RATES + 1)  # in lookbacks
 
     def build(self, times_shape, values_shape, observed_shape, query_times_shape, context_shape=None):
         """Create the prior of the rates, the drift's usual share and the network."""
         super().build(times_shape, values_shape, observed_shape, query_times_shape, context_shape)
-        self.log_prior = self.member_weight("log_prior", (_RATES,), lambda rng, shape: np.zeros(shape))
-        self.share = self.member_weight("share", (1,), lambda rng, shape: np.zeros(shape))
+        zeros, leads = lambda rng, shape: np.zeros(shape), len(self.leads)
+        self.log_prior = self.member_weight("log_prior", (leads, _RATES), zeros)
+        self.share = self.member_weight("share", (leads,), zeros)
 
     def _regresses(self, context_shape) -> bool:
         return False
 
     def _num_proposed(self) -> int:
-        return (self.num_params - 1) * _TERMS
+        return (self.num_params - 1) * _TERMS  # these follow polynomials
 
     def _num_read(self, values_shape, context_shape) -> int:
         read = values_shape[-1] if context_shape is None else encoded_size(context_shape)
-        return read + _TERMS + 1
+        return read + self.num_line + len(self.leads)
 
     def designs(self, times, observed, query_times, origin=None, order: int = 0) -> dict:
         """Return the functions at all times, the forecast's with their derivatives, and the regression that finds the season.
@@ -98,12 +112,10 @@ class SmoothingBlock(BasisBlock):
         future = [self.basis.derivative(query_times, i) for i in range(order + 1)]
         designs = {"times": times, "observed": observed, "past": past, "future": future}
         if self.periods:
-            times, observed = (tf.cast(each, "float64") for each in (times, observed))
-            design = tf.concat([self.beside(times), self.basis(times)[..., _TERMS:]], axis=-1)
-            gram = normal_matrix(design, observed)
-            ridge = tf.fill(tf.shape(gram)[:-1], tf.constant(_RIDGE, "float64"))
-            regression = inverse(gram, ridge, alike(design, observed)), gram, ridge
-            designs["season"] = design, regression
+            times = tf.cast(times, "float64")
+            designs["season"] = tf.concat(
+                [self.beside(times), self.basis(times)[..., self.num_line :]], axis=-1
+            )
         return designs
 
     def explain(self, values, designs: dict, context: dict | None = None) -> tuple:
@@ -118,40 +130,52 @@ class SmoothingBlock(BasisBlock):
         start = last_observed(values, tf.broadcast_to(times, tf.shape(values)), observed > 0)
         floor = _floor(values, observed) if self.multiplicative else tf.zeros_like(values[..., :1])
         heights = (values - floor) * observed
-        season, pattern = self._season(heights, designs) if self.periods else ([], tf.zeros_like(values))
+        season, pattern = (
+            self._season(heights, designs, times) if self.periods else ([], tf.zeros_like(values))
+        )
         plus, factor = (0.0, tf.exp(pattern)) if self.multiplicative else (pattern, 1.0)
         series = (heights - plus) * observed / factor, observed, times / self.lookback
         if context is not None:  # not a grid
             series = in_order(*series)
-        constant, slope, error = smooth(*series, self.half_lives, self.log_prior, tf.sigmoid(self.share))
-        line = tf.stack([constant, slope * self.horizon / self.lookback, tf.zeros_like(slope)], axis=-1)
-        backcast = floor + expand(designs["past"][..., :_TERMS], line) * factor + plus
+        leads = [lead / self.lookback for lead in self.leads]
+        constant, slope, error = smooth(
+            *series, self.half_lives, leads, self.log_prior, tf.sigmoid(self.share)
+        )
+        none = [(0, 0), (0, 0)]
+        line = tf.stack([constant, slope * self.horizon / self.lookback], axis=-1)[:, :, 0]
+        line = tf.pad(line, [*none, (0, self.num_line - 2)])
+        backcast = floor + expand(designs["past"][..., : self.num_line], line) * factor + plus
+        if len(self.leads) > 1:  # straight from the line at one lead time to that at the next
+            line = tf.pad(constant + slope * leads, [*none, (_TERMS, 0)])
         found = [line, *season]
         added = [tf.zeros_like(each) for each in found] if self.multiplicative else found
-        start = tf.pad(floor - start[..., None], [(0, 0), (0, 0), (0, _TERMS - 1)])
+        start = tf.pad(floor - start[..., None], [*none, (0, self.num_line - 1)])
         theta = [tf.concat([added[0] + start, *added[1:]], axis=-1)]
         if self.network is not None:
             read = values if context is None else encode(context, values)
-            read = tf.concat([read, line + start, error[..., None]], axis=-1)
+            read = tf.concat([read, line + start, error], axis=-1)
             theta += tf.split(self.network(read), self.num_params - 1, axis=-1)
         if self.multiplicative:
             theta.append(tf.concat(found, axis=-1))
         return backcast, theta
 
-    def _season(self, heights, designs: dict) -> tuple:
+    def _season(self, heights, designs: dict, times) -> tuple:
         """Return the season's coefficients, one tensor in a list, and what it adds to the window or its logarithm.
 
         Args:
             heights: `(M, B, L)`, of the window, 0 where not observed; positive elsewhere where a season multiplies.
             designs: of `designs`.
+            times: `(M or 1, B or 1, L)`.
         """
-        observed = designs["observed"]
+        weights = designs["observed"]
         if self.multiplicative:
             heights = tf.math.log(tf.where(heights > 0, heights, 1.0))
-        heights, observed = (tf.cast(each, "float64") for each in (heights, observed))
-        season = seasonal(heights, observed, *designs["season"], self.beside.num_terms)
+        if self.memory is not None:
+            weights *= 2 ** (times / self.memory)
+        heights, weights = (tf.cast(each, "float64") for each in (heights, weights))
+        season = seasonal(heights, weights, designs["season"], self.groups)
         season = tf.cast(season, "float32")
-        return [season], expand(designs["past"][..., _TERMS:], season)
+        return [season], expand(designs["past"][..., self.num_line :], season)
 
     def parts(self, theta: list, functions: list) -> list:
         """Return the location's line, and what a season adds to it, `(M, B, T)` each.
@@ -160,13 +184,13 @@ class SmoothingBlock(BasisBlock):
             theta: of `explain`.
             functions: the basis and its derivatives up to the order asked for, `(M or 1, B or 1, T, K)` each.
         """
-        lines = [each[..., :_TERMS] for each in functions]
-        seasons = [each[..., _TERMS:] for each in functions]
-        found = [expand(lines[-1], theta[0][..., :_TERMS])]
+        lines = [each[..., : self.num_line] for each in functions]
+        seasons = [each[..., self.num_line :] for each in functions]
+        found = [expand(lines[-1], theta[0][..., : self.num_line])]
         if self.periods:
-            found.append(expand(seasons[-1], theta[0][..., _TERMS:]))
+            found.append(expand(seasons[-1], theta[0][..., self.num_line :]))
         if self.multiplicative:
-            line, season = theta[-1][..., :_TERMS], theta[-1][..., _TERMS:]
+            line, season = theta[-1][..., : self.num_line], theta[-1][..., self.num_line :]
             line = [expand(each, line) for each in lines]
             found[0] += line[-1]
             if self.periods:
@@ -189,7 +213,7 @@ class SmoothingBlock(BasisBlock):
         config = super().get_config()
         for name in ("basis", "backcast_basis", "coefficients", "offset"):
             del config[name]
-        names = ("periods", "harmonics", "lookback", "horizon", "multiplicative")
+        names = ("periods", "harmonics", "lookback", "horizon", "memory", "leads", "multiplicative")
         return {**config, **{name: getattr(self, name) for name in names}}
 
     @classmethod
@@ -231,7 +255,13 @@ class Smoothing(Stack):
 
     Args:
         periods: periods of the season in steps or units of time, or durations such as "7D"; None for no season. Defaults to None.
-        harmonics: harmonics of each period, as for `Seasonality`. Defaults to None.
+        harmonics: harmonics of each period, as for `Seasonality`; those that are also of a period before it count once, for that one:
+            give the shorter period first. Defaults to None.
+        memory: after so many of its longest periods an observation counts half for the season, which may change; None for all of the
+            window alike. Defaults to None.
+        leads: number of lead times, from one step to the horizon, at which the rates of the level are chosen each by errors that far
+            ahead; the forecast goes straight from one to the next. 1 for errors one step ahead only. More suit long windows whose level
+            soon returns, such as those of hours. Defaults to 1.
         multiplicative: True for a season that multiplies level and drift, counted from 0 where all values of a window are positive, as
             with `scaling="ratio"` those of positive data are, elsewhere from the lowest value less a standard deviation. False for a
             season that is added. Defaults to False.
@@ -251,6 +281,8 @@ class Smoothing(Stack):
         self,
         periods: Sequence[float] | None = None,
         harmonics: int | Sequence[int] | None = None,
+        memory: float | None = None,
+        leads: int = 1,
         multiplicative: bool = False,
         units: int = 64,
         num_layers: int = 2,
@@ -258,7 +290,8 @@ class Smoothing(Stack):
     ):
         super().__init__(1, units, num_layers, False, "regression", **kwargs)
         self.periods, self.harmonics = plain(periods), plain(harmonics)
-        self.multiplicative = bool(multiplicative)
+        self.memory = None if memory is None else check_positive("memory", memory)
+        self.leads, self.multiplicative = check_int("leads", leads), bool(multiplicative)
         Fourier(self.periods or [1], 1 if harmonics is None else self.harmonics)  # refuses now
 
     @property
@@ -274,12 +307,15 @@ class Smoothing(Stack):
             horizon: length of the forecast: H steps, an integer, or units of time, a float.
             num_params: P, parameters of the forecast's distribution.
         """
-        periods = self.periods or []
+        periods, on_grid = self.periods or [], isinstance(horizon, int)
+        leads = np.geomspace(1 if on_grid else horizon / _NEAREST, horizon, self.leads)
         return SmoothingBlock(
             periods,
-            harmonics_of(periods, self.harmonics, isinstance(horizon, int)),
+            harmonics_of(periods, self.harmonics, on_grid),
             lookback,
             horizon,
+            self.memory and periods and self.memory * max(periods),
+            np.unique(np.round(leads) if on_grid else leads).tolist(),
             self.multiplicative,
             units=self.units,
             num_layers=self.num_layers,
@@ -299,5 +335,5 @@ class Smoothing(Stack):
 
     def get_config(self):
         """Return the constructor's arguments."""
-        names = ("periods", "harmonics", "multiplicative", "units", "num_layers")
+        names = ("periods", "harmonics", "memory", "leads", "multiplicative", "units", "num_layers")
         return {**keras.layers.Layer.get_config(self), **{name: getattr(self, name) for name in names}}

@@ -82,16 +82,17 @@ def ridge(design, values, observed, precision, prior):
     return np.linalg.lstsq(stacked, right, rcond=None)[0]
 
 
-def smoothed(times, values, half_lives, prior, share, precision):
+def smoothed(times, values, half_lives, lead, prior, share, precision):
     """Return the constant at t = 0, the slope and the root mean squared error of smoothing one window, observation by observation.
 
     Args:
         times: list of increasing times, 0 at the origin.
         values: list of as many values.
         half_lives: list of half-lives.
+        lead: lead time of the errors, 0 for the next observation.
         prior: list of the rates' prior weights.
         share: of the drift, where the window does not say.
-        precision: of that share, in one-step errors' variances.
+        precision: of that share, in errors' variances.
 
     Source: the docstring of `nbeats_basis.smoothing.smooth`.
     """
@@ -104,17 +105,21 @@ def smoothed(times, values, half_lives, prior, share, precision):
 
         errors, moves = [], []
         for i in range(3, len(times)):
-            mean, middle = level(i)
+            known = min(i, int(np.sum(np.asarray(times) <= times[i] - lead)))
+            if known < 3:
+                continue
+            mean, middle = level(known)
             errors.append(values[i] - mean)
-            moves.append(np.polyfit(times[:i], values[:i], 1)[0] * (times[i] - middle))
+            moves.append(np.polyfit(times[:known], values[:known], 1)[0] * (times[i] - middle))
         errors, moves = np.array(errors), np.array(moves)
+        independent = min(len(errors), (times[-1] - times[0]) / lead) if lead else len(errors)
         least = np.sum((errors - moves * (errors @ moves) / (moves @ moves)) ** 2)
-        ridge = precision * least / len(errors)
+        ridge = precision * least / independent
         drift = np.clip((errors @ moves + ridge * share) / (moves @ moves + ridge), 0, 1)
         mean, middle = level(len(times))
         slope = drift * np.polyfit(times, values, 1)[0]
         found.append((mean - slope * middle, slope, np.sum((errors - drift * moves) ** 2)))
     constants, slopes, squares = np.array(found).T
-    weights = np.array(prior) * (squares / squares.min()) ** (-len(errors) / 2)
+    weights = np.array(prior) * (squares / squares.min()) ** (-independent / 2)
     weights /= weights.sum()
     return weights @ constants, weights @ slopes, np.sqrt(weights @ squares / len(errors))

@@ -7,21 +7,21 @@ import reference
 import tensorflow as tf
 
 import nbeats_basis as nb
-from nbeats_basis.regression import inverse, normal_matrix
 from nbeats_basis.smoothing import PRECISION, in_order, seasonal, smooth
 
 HALF_LIVES = 0.5 ** np.arange(1, 6)
 STOPPED = "error::nbeats_basis.TrainingWarning"
 
 
-def run(values, times, log_prior=None, share=0.5):
-    """Smooth one window; NaN where not observed."""
+def run(values, times, log_prior=None, share=0.5, leads=(1,)):
+    """Smooth one window; NaN where not observed. Return value, slope and error of the line of the last lead time."""
     values, times = (np.asarray(x, "float32")[None, None] for x in (values, times))
     observed = np.isfinite(values).astype("float32")
-    log_prior = np.zeros((1, len(HALF_LIVES)), "float32") if log_prior is None else log_prior
+    log_prior = np.zeros(len(HALF_LIVES)) if log_prior is None else log_prior
+    log_prior = np.tile(log_prior, (1, len(leads), 1)).astype("float32")
     series = in_order(np.nan_to_num(values), tf.constant(observed), tf.constant(times))
-    out = smooth(*series, HALF_LIVES, log_prior, np.full((1, 1), share, "float32"))
-    return np.array([x.numpy()[0, 0] for x in out])
+    out = smooth(*series, HALF_LIVES, leads, log_prior, np.full((1, len(leads)), share, "float32"))
+    return np.array([x.numpy()[0, 0, -1] for x in out])
 
 
 @pytest.fixture
@@ -31,13 +31,22 @@ def walk(rng):
     return times - times[-1], 3 * times + np.cumsum(rng.normal(size=60)) * 0.1
 
 
+@pytest.mark.parametrize("lead", [0, 0.005, 0.05, 0.3])
 @pytest.mark.parametrize("share", [0.1, 0.9])
-def test_smoothing_agrees_with_a_slow_oracle(walk, rng, share):
+def test_smoothing_agrees_with_a_slow_oracle(walk, rng, share, lead):
     times, values = walk
     prior = rng.dirichlet(np.ones(len(HALF_LIVES)))
-    expected = reference.smoothed(times, values, HALF_LIVES, prior, share, PRECISION)
-    found = run(values, times, np.log(prior)[None].astype("float32"), share)
+    expected = reference.smoothed(times, values, HALF_LIVES, lead, prior, share, PRECISION)
+    found = run(values, times, np.log(prior), share, (0.001, lead) if lead else (0.001,))
     np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-4)
+
+
+def test_a_lead_time_on_a_grid_is_so_many_steps(rng):
+    values, steps = np.cumsum(rng.normal(size=60)), np.arange(-59.0, 1)
+    at_once = [run(values, steps / 60, leads=(1 / 60, lead / 60)) for lead in (7, 7.01, 6.99)]
+    expected = reference.smoothed(steps / 60, values, HALF_LIVES, 6.999 / 60, np.ones(5) / 5, 0.5, PRECISION)
+    np.testing.assert_allclose(at_once[0], expected, rtol=1e-3, atol=1e-3)
+    assert abs(at_once[1][0] - at_once[0][0]) > 10 * abs(at_once[2][0] - at_once[0][0])
 
 
 def test_order_and_absent_observations_do_not_matter(walk, rng):
@@ -53,7 +62,8 @@ def test_a_grid_with_gaps_needs_no_order(rng):
     times = tf.linspace(-1.0, 0.0, 40)[None, None]
     observed = tf.constant(rng.uniform(size=(1, 5, 40)) < 0.7, "float32")
     series = tf.constant(rng.normal(size=(1, 5, 40)).cumsum(-1), "float32") * observed, observed, times
-    rest = HALF_LIVES, np.zeros((1, len(HALF_LIVES)), "float32"), np.full((1, 1), 0.5, "float32")
+    leads = (1 / 39, 4 / 39)
+    rest = HALF_LIVES, leads, np.zeros((1, 2, len(HALF_LIVES)), "float32"), np.full((1, 2), 0.5, "float32")
     for plain, sorted_ in zip(smooth(*series, *rest), smooth(*in_order(*series), *rest), strict=True):
         np.testing.assert_allclose(plain, sorted_, atol=1e-5)
 
@@ -83,15 +93,12 @@ def test_noise_has_no_season_and_a_season_is_found(rng):
     design = tf.concat([nb.bases.BSpline(knots=range(-72, 1, 12), degree=1)(times), fourier(times)], axis=-1)
     design = tf.cast(design, "float32")[None, None]
     observed = np.ones((1, 400, 72), "float32")
-    gram = normal_matrix(design, observed)
-    ridge = tf.fill(gram.shape[:-1], 1e-3)
-    regression = inverse(gram, ridge, tf.constant(True)), gram, ridge
     noise = rng.normal(size=(1, 400, 72)).astype("float32")
     wave = np.cos(2 * np.pi * times / 12).astype("float32")
-    beside = design.shape[-1] - fourier.num_terms
-    theta = seasonal(noise, observed, design, regression, beside).numpy()[0]
+    sizes = design.shape[-1] - fourier.num_terms, fourier.num_terms
+    theta = seasonal(noise, observed, design, sizes).numpy()[0]
     assert (theta == 0).all(axis=1).mean() > 0.4 and (theta**2).sum(axis=1).mean() < 0.15
-    theta = seasonal(0.1 * noise + 3 * wave, observed, design, regression, beside).numpy()[0]
+    theta = seasonal(0.1 * noise + 3 * wave, observed, design, sizes).numpy()[0]
     assert np.abs(theta[:, 0] - 3).mean() < 0.05 and np.abs(theta[:, 1:]).mean() < 0.02
 
 
@@ -109,13 +116,13 @@ def frame(rng, multiplicative: bool, freq):
     return pd.concat(parts, ignore_index=True)
 
 
-def forecaster(multiplicative: bool, freq, **kwargs):
+def forecaster(multiplicative: bool, freq, leads: int = 1, **kwargs):
     unit = int if freq else float
     return nb.Forecaster(
         unit(12),
         unit(72),
         freq,
-        [nb.Smoothing([12], multiplicative=multiplicative, units=8)],
+        [nb.Smoothing([12], None, None, leads, multiplicative, units=8)],
         members=2,
         scaling="ratio" if multiplicative else "std",
         training=nb.Training(steps=20, epochs=1, batch_size=32),
@@ -124,12 +131,12 @@ def forecaster(multiplicative: bool, freq, **kwargs):
 
 
 @pytest.mark.filterwarnings(STOPPED)
-@pytest.mark.parametrize(("multiplicative", "freq"), [(True, None), (False, 1)])
-def test_everything_a_forecaster_does(rng, tmp_path, multiplicative, freq):
+@pytest.mark.parametrize(("multiplicative", "freq", "leads"), [(True, None, 4), (False, 1, 1)])
+def test_everything_a_forecaster_does(rng, tmp_path, multiplicative, freq, leads):
     data = frame(rng, multiplicative, freq)
     past = data[data.ds < 84]
     future = data[data.ds >= 84]
-    fitted = forecaster(multiplicative, freq).fit(past, verbose=0)
+    fitted = forecaster(multiplicative, freq, leads).fit(past, verbose=0)
     ask = {} if freq else {"at": future[["unique_id", "ds"]]}
     plain = fitted.predict(level=[80], **ask)
     error = np.abs(plain.NBeatsBasis.to_numpy() - future.y.to_numpy())
@@ -151,9 +158,9 @@ def test_everything_a_forecaster_does(rng, tmp_path, multiplicative, freq):
         assert np.abs(parts.groupby("unique_id").seasonality.mean()).max() < 1
 
 
-@pytest.mark.parametrize(("multiplicative", "order"), [(True, 1), (True, 2), (False, 1)])
-def test_derivatives_are_those_of_the_forecast(rng, multiplicative, order):
-    fitted = forecaster(multiplicative, None).fit(frame(rng, multiplicative, None), verbose=0)
+@pytest.mark.parametrize(("multiplicative", "order", "leads"), [(True, 1, 2), (True, 2, 1), (False, 1, 1)])
+def test_derivatives_are_those_of_the_forecast(rng, multiplicative, order, leads):
+    fitted = forecaster(multiplicative, None, leads).fit(frame(rng, multiplicative, None), verbose=0)
     at, step = pd.DataFrame({"unique_id": "s03", "ds": np.linspace(96.5, 107, 40)}), 0.02
 
     def lower(at):
@@ -258,3 +265,37 @@ def test_a_trend_alone_is_forecast_at_irregular_times():
     assert (
         list(parts.columns[2:]) == ["NBeatsBasis", "level", "trend"] and np.isfinite(parts.NBeatsBasis).all()
     )
+
+
+def test_a_harmonic_of_two_periods_is_one():
+    """A week's seventh harmonic is the day's first: their coefficients would share it, and each be shrunk for itself."""
+    block = nb.Smoothing([24, 168], [12, 84]).make_block(504, 24, 1)
+    assert block.groups[1:] == [2 * 12, 2 * (84 - 12)]
+    assert block.basis.num_terms == 3 + 168
+    assert nb.Smoothing([24, 168], 6).make_block(504, 24, 1).groups[1:] == [12, 12]
+
+
+def test_a_noisy_long_season_does_not_shrink_a_short_one(rng):
+    hours = np.arange(1 - 504, 25)
+    day = 5 * np.cos(np.pi * hours / 12) + 3 * np.cos(np.pi * hours / 3)
+    values = 50 + day + rng.normal(scale=4, size=(30, len(hours)))
+    errors = {}
+    for periods, harmonics in (((168,), 84), ((24, 168), (12, 84))):
+        net = nb.NBeats([nb.Smoothing(periods, harmonics)], 24, 504)
+        found = net.forecast(values[:, :504])["mean"].numpy()
+        errors[periods] = np.abs(found - 50 - day[504:]).mean()
+    assert errors[24, 168] < 0.8 * errors[168,], errors
+
+
+def test_a_level_that_returns_is_forecast_to_return(rng):
+    """A disturbance that fades within hours is followed one step ahead, and forgotten a day ahead."""
+    fading = np.zeros((40, 400))
+    for i in range(1, 400):
+        fading[:, i] = 0.8 * fading[:, i - 1] + rng.normal(size=40)
+    errors = {}
+    for leads in (1, 4):
+        net = nb.NBeats([nb.Smoothing(leads=leads)], 40, 360)
+        found = net.forecast(10 + fading[:, :360])["mean"].numpy() - 10
+        errors[leads] = np.abs(found - fading[:, 360:]).mean(axis=0)
+    assert abs(errors[4][0] / errors[1][0] - 1) < 0.05, errors
+    assert errors[4][20:].mean() < 0.85 * errors[1][20:].mean(), errors

@@ -1,6 +1,7 @@
 """Cosines and sines of several periods."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import keras
 import numpy as np
@@ -17,11 +18,13 @@ PHASES = ("window", "calendar")
 class Fourier(Basis):
     r"""Harmonics of one or several periods.
 
-    For each period p and k = 1..n: cos(2 pi k (t - t0) / p), then the sines in the same order. No constant term.
+    For each period p and its harmonics k, 1 to n or those given: cos(2 pi k (t - t0) / p), then the sines in the same order. No
+    constant term.
 
     Args:
         periods: periods in units of time, each positive, or durations such as "7D".
-        harmonics: n, number of harmonics, one integer for all periods or one each, at least 0 (0 drops a period).
+        harmonics: n, number of harmonics, one integer for all periods or one each, at least 0 (0 drops a period), or for a period a
+            list of its k, positive and ascending.
         origin: t0, the time of phase zero. Defaults to 0.0.
         learnable: True to learn a factor on each period (one per member), starting at 1. Defaults to False.
         phase: "window" to count time from the forecast origin, "calendar" to add the origin's absolute time: from
@@ -30,7 +33,7 @@ class Fourier(Basis):
 
     Raises:
         TypeError: `periods` are no list.
-        ValueError: a period is not positive, or the numbers of `periods` and `harmonics` differ.
+        ValueError: a period is not positive, the numbers of `periods` and `harmonics` differ, or a list of harmonics does not ascend.
 
     Example:
         >>> import nbeats_basis as nb
@@ -43,7 +46,7 @@ class Fourier(Basis):
     def __init__(
         self,
         periods: Sequence[float | str],
-        harmonics: int | Sequence[int],
+        harmonics: int | Sequence[int | Sequence[int]],
         origin: float = 0.0,
         learnable: bool = False,
         phase: str = "window",
@@ -55,13 +58,16 @@ class Fourier(Basis):
             raise TypeError(f"`periods` must be a list. Received: periods={periods!r}")
         self.periods, self.time_unit = tuple(periods), time_unit
         self._lengths = np.array([duration("periods", p, time_unit) for p in self.periods])
-        counts = [harmonics] * len(self.periods) if np.ndim(harmonics) == 0 else list(harmonics)
+        counts = list(harmonics) if np.iterable(harmonics) else [harmonics] * len(self.periods)
         if len(counts) != len(self.periods):
             raise ValueError(
                 "`harmonics` must be one integer, or one for each period. "
                 f"Received: periods={periods!r}, harmonics={harmonics!r}"
             )
-        self.harmonics = tuple(check_int("harmonics", n, 0) for n in counts)
+        self._multiples = [
+            _ascending(n) if np.iterable(n) else range(1, check_int("harmonics", n, 0) + 1) for n in counts
+        ]
+        self.harmonics = tuple(list(n) if np.iterable(n) else int(n) for n in counts)
         self.origin = float(origin)
         self.learnable = bool(learnable)
         self.phase = check_choice("phase", phase, PHASES)
@@ -69,7 +75,7 @@ class Fourier(Basis):
     @property
     def num_terms(self) -> int:
         """Two for each harmonic."""
-        return 2 * sum(self.harmonics)
+        return 2 * sum(map(len, self._multiples))
 
     def copy(self, time_unit: str | None = None) -> "Fourier":
         """Return an unbuilt basis of the same arguments.
@@ -93,35 +99,33 @@ class Fourier(Basis):
     def pieces(self, times, order: int, origin) -> list:
         """Evaluate each period's first harmonic, the others by the sums of its angle; each derivative is a quarter turn."""
         terms = []
-        for i, count in enumerate(self.harmonics):
+        for i, multiples in enumerate(self._multiples):
             rate = self._rates(times.dtype)[..., i]
             turns = (times - self.origin) * rate
             if self.phase == "calendar" and origin is not None:  # in float64: the origin may be decades away
                 start = ops.cast(origin, "float64")[..., None] * self._rates("float64")[..., i]
                 turns += ops.cast(start - ops.floor(start), times.dtype)
-            cos, sin = _multiples(2 * np.pi * (turns - ops.round(turns)), count)
+            cos, sin = _multiples(2 * np.pi * (turns - ops.round(turns)), max(multiples, default=0))
+            cos, sin = ([each[k - 1] for k in multiples] for each in (cos, sin))
             for _ in range(order % 4):
                 cos, sin = [-s for s in sin], cos
             if order:
-                speeds = [(2 * np.pi * k * rate) ** order for k in range(1, count + 1)]
+                speeds = [(2 * np.pi * k * rate) ** order for k in multiples]
                 cos, sin = ([x * v for x, v in zip(each, speeds, strict=True)] for each in (cos, sin))
             terms += [*cos, *sin]
         return [term[..., None, :] for term in terms] or [times[..., None, :][..., :0, :]]
 
     def oscillations(self) -> tuple:
         """Return all harmonics; none decays."""
-        cosines = np.concatenate(
-            [
-                np.zeros(0, int),
-                *(2 * sum(self.harmonics[:i]) + np.arange(n) for i, n in enumerate(self.harmonics)),
-            ]
-        )
-        index = np.repeat(np.arange(len(self.periods)), self.harmonics)
-        multiple = np.concatenate([np.zeros(0), *(np.arange(1, n + 1) for n in self.harmonics)])
+        counts = [len(multiples) for multiples in self._multiples]
+        sines = np.repeat(counts, counts)  # so many after their cosines
+        cosines = np.arange(sum(counts)) + np.repeat(np.cumsum([0, *counts])[:-1], counts)
+        index = np.repeat(np.arange(len(counts)), counts)
+        multiple = np.concatenate([[], *self._multiples])
         rates = self._rates("float32")
         rates = rates if len(rates.shape) == 1 else rates[:, 0, 0]
         rates = ops.take(rates, index, axis=-1) * ops.cast(multiple, "float32")
-        return cosines, cosines + np.repeat(self.harmonics, self.harmonics), rates, ops.zeros_like(rates)
+        return cosines, cosines + sines, rates, ops.zeros_like(rates)
 
     def _rates(self, dtype):
         """Return each period's turns per unit of time, `(n,)`, or `(M, 1, 1, n)` where learned by members."""
@@ -155,6 +159,30 @@ def harmonics_of(periods: Sequence[float], harmonics, on_grid: bool) -> list[int
     if harmonics is None:
         return [min(12, int(p / 2)) if on_grid else 4 for p in periods]
     return [harmonics] * len(periods) if np.ndim(harmonics) == 0 else list(harmonics)
+
+
+def distinct(periods: Sequence[float], harmonics: Sequence[int]) -> list[list[int]]:
+    """Return the harmonics of each period that are not those of one before it.
+
+    Args:
+        periods: in steps or units of time.
+        harmonics: number of each.
+    """
+    known, found = np.zeros(0), []
+    for period, count in zip(periods, harmonics, strict=True):
+        rates = np.arange(1, count + 1) / period
+        new = ~np.isclose(rates[:, None], known, rtol=1e-9, atol=0).any(axis=1)
+        known = np.concatenate([known, rates])
+        found.append((1 + np.flatnonzero(new)).tolist())
+    return found
+
+
+def _ascending(numbers) -> list[int]:
+    """Return numbers of harmonics, checked."""
+    numbers = [check_int("harmonics", k) for k in numbers]
+    if any(after <= before for before, after in pairwise(numbers)):
+        raise ValueError(f"A list of `harmonics` must ascend. Received: {numbers}")
+    return numbers
 
 
 def _multiples(angle, count: int):
