@@ -13,6 +13,7 @@ from nbeats_basis.queries import Queries
 
 _BATCH = 2048  # windows times members in one batch
 _TIMES = 64  # times asked of each window of a full batch
+_MATRICES = 2**24  # numbers in the matrices of a batch's regressions
 
 
 class Predictor:
@@ -26,6 +27,8 @@ class Predictor:
     def __init__(self, net: Network, max_points: int):
         self.net, self.max_points = net, max_points
         self._functions: dict = {}
+        matrices = [each.members * stack.num_regressed**2 for each in net.networks() for stack in each.stacks]
+        self._most = max(1, _MATRICES // max(1, *matrices))
 
     @property
     def num_traces(self) -> int:
@@ -120,6 +123,7 @@ class Predictor:
     def _answer(self, name: str, function, panel: Panel, queries: Queries, *args) -> dict:
         most = _BATCH if self.net.encoder is not None else 4 * _BATCH  # a grid's windows are small
         size = max(1, most * _TIMES // max(_TIMES, queries.times.shape[-1]) // self.net.members)
+        size = min(size, self._most)
         history = self._history(panel, queries)
 
         def batches():

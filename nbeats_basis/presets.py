@@ -22,20 +22,18 @@ _LONGEST = {"fast": 1000, "best": 2000}  # steps, beyond which forecasts hardly 
 _FEWEST, _MOST, _AFFORDED = 4, 12, 1200  # members of the default network, and of them times steps
 _RELATIVE = 0.1  # typical spread over typical level above which changes are seen relative to the level
 _FEW = 100  # steps of a smoothing network, which has little to learn
+_FEWER = 50  # of one that finds a week, whose steps take long
 _SMOOTHED = (4, 6)  # lookbacks of the members of a smoothing network, in horizons
-_WEEKLY = (
-    (2, 3),
-    (3, 4),
-)  # of one that finds a week, and at least in weeks: it takes three to tell them from noise
-_WEEKS = 4  # that series must have for the week to be a season of hours and parts of them
+_WEEKLY = (2, 3), (3, 4)  # of one that finds a week, each in horizons, and at least in weeks
+_WEEKS = 2  # that series and lookbacks must have for the week to be a season of hours and parts of them
 _WEEK = 672  # most steps of it
-_OF_DAY, _OF_WEEK = (
-    24,
-    84,
-)  # most harmonics that smoothing finds beside one another, of a week all that hours have
+_HARMONICS = 24, 84  # most that it finds of a day and of a week, of a week all that hours have
+_MEMORY = 1.0  # of these seasons, in weeks
 _LEADS = 4  # lead times at which smoothing of hours and parts of them chooses its rates
 _SMALL = 16  # windows of a step of such a smoothing network, each with a regression of its own
-_CLOCK_STEPS = 1000  # of training, at least, for hours and parts of them: long series of which much repeats
+_CLOCK_STEPS = (
+    1000  # of training, at least, for hours and parts of them: long series, whose every day is like others
+)
 _LAST_SEED = 2**30
 _UNITS, _FLAT = 128, {"units": 256, "num_layers": 2}
 
@@ -120,7 +118,7 @@ def _seasons(lookback, panel: Panel) -> tuple[int, ...]:
     known = np.median(panel.last_steps) + 1
     if lookback is not None:
         given = lookback if np.iterable(lookback) and not isinstance(lookback, str) else [lookback]
-        known = min([known, *(2 * length("lookback", each, panel.calendar) for each in given)])
+        known = min([known, *(length("lookback", each, panel.calendar) for each in given)])
     return (season, 7 * day) if day > 1 and 7 * day <= min(known / _WEEKS, _WEEK) else (season,)
 
 
@@ -129,30 +127,26 @@ def _smoothing(plans: list[dict], seasons: tuple[int, ...], scaling, freq) -> di
 
     The seasons of hours and parts of them last while their level soon returns: its rates are chosen ahead.
     """
-    last, weekly = plans[-1], len(seasons) > 1
-    training, members = last["training"], len(_SMOOTHED)
-    harmonics = (
-        [min(most, season // 2) for most, season in zip((_OF_DAY, _OF_WEEK), seasons, strict=True)]
-        if weekly
-        else None
-    )
-    memory, leads = 1.0 if weekly else None, _LEADS if steps_of_day(freq) > 1 else 1
-    multiples, weeks = _WEEKLY if weekly else (_SMOOTHED, None)
-    shortest = [week * seasons[-1] for week in weeks] if weekly else [last["lengths"][0][1]] * members
-    batch_size = min(_SMALL if weekly else training.batch_size, training.batch_size)
+    last, training = plans[-1], plans[-1]["training"]
+    leads = _LEADS if steps_of_day(freq) > 1 else 1
+    if len(seasons) > 1:
+        harmonics = [min(each) for each in zip(_HARMONICS, [season // 2 for season in seasons], strict=True)]
+        stack = Smoothing(list(seasons), harmonics, _MEMORY, leads, multiplicative=True)
+        lengths = [(multiple, weeks * seasons[-1]) for multiple, weeks in _WEEKLY]
+        few, batch_size = _FEWER, min(_SMALL, training.batch_size)
+    else:
+        stack = Smoothing(list(seasons) if seasons[0] > 1 else None, None, None, leads, multiplicative=True)
+        lengths = [(multiple, last["lengths"][0][1]) for multiple in _SMOOTHED]
+        few, batch_size = _FEW, training.batch_size
     return last | {
         "name": "smoothing",
-        "stacks": [
-            Smoothing(
-                list(seasons) if seasons[0] > 1 else None, harmonics, memory, leads, multiplicative=True
-            )
-        ],
+        "stacks": [stack],
         "scaling": scaling,
-        "members": members,
-        "lengths": list(zip(multiples, shortest, strict=True)),
-        "training": replace(training, steps=min(training.steps or _FEW, _FEW), batch_size=batch_size),
+        "members": len(lengths),
+        "lengths": lengths,
+        "training": replace(training, steps=min(training.steps or few, few), batch_size=batch_size),
         "seed": last["seed"] + last["members"],
-        "share": sum(each["members"] for each in plans) / members,
+        "share": sum(each["members"] for each in plans) / len(lengths),
     }
 
 

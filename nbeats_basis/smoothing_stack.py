@@ -299,6 +299,11 @@ class Smoothing(Stack):
         """The trend, level and drift; and the season, if there are periods."""
         return ["trend", "seasonality"] if self.periods else ["trend"]
 
+    @property
+    def num_regressed(self) -> int:
+        """The number of functions of the season and of the line beside it."""
+        return sum(self.blocks[0].groups) if self.periods else 0
+
     def make_block(self, lookback: float, horizon: float, num_params: int) -> SmoothingBlock:
         """Return the block.
 

@@ -45,6 +45,7 @@ class Stack(MemberLayer):
 
     component = "stack"
     offset = is_sparse = is_first = False
+    num_regressed = 0  # functions whose regression takes a large matrix a window
 
     def __init__(self, num_blocks, units, num_layers, shared_weights, coefficients, **kwargs):
         super().__init__(**kwargs)

@@ -90,6 +90,19 @@ def test_fourier_matches_its_formula():
     np.testing.assert_allclose(values, np.concatenate(expected, axis=1), atol=1e-12)
 
 
+@pytest.mark.parametrize("order", [0, 1, 2])
+def test_harmonics_may_be_listed(order):
+    some, all_ = Fourier([12, 5.5], [[2, 5], 1], origin=1.0), Fourier([12, 5.5], [5, 1], origin=1.0)
+    columns = [1, 4, 6, 9, 10, 11]
+    assert some.num_terms == 6
+    expected = all_.derivative(TIMES, order).numpy()[:, columns]
+    np.testing.assert_allclose(some.derivative(TIMES, order), expected, rtol=1e-12)
+    cosines, sines, rates, _ = some.oscillations()
+    assert (cosines.tolist(), sines.tolist()) == ([0, 1, 4], [2, 3, 5])
+    np.testing.assert_allclose(rates, [2 / 12, 5 / 12, 1 / 5.5], rtol=1e-6)
+    assert Fourier.from_config(some.get_config()).harmonics == ([2, 5], 1)
+
+
 def test_many_harmonics_are_as_exact_as_their_angle():
     """In float32: a rounding of the first harmonic's angle, in turns, grows with the harmonic and no faster."""
     times = TIMES.astype("float32")
@@ -193,6 +206,7 @@ def test_plus_concatenates():
         (lambda: Polynomial(2, span=(3, 3)), "span"),
         (lambda: Fourier([0], 1), "periods=0"),
         (lambda: Fourier([1, 2], [1]), "harmonics"),
+        (lambda: Fourier([1], [[1, 3, 2]]), "must ascend"),
         (lambda: Fourier(["1M"], 1), "periods='1M'"),
         (lambda: Fourier([7], 1, phase="day"), "phase='day'"),
         (lambda: BSpline(), "num_terms=None"),

@@ -299,7 +299,7 @@ def test_presets_see_values_as_ratios_where_none_is_negative_and_percentages_mat
     assert [each["scaling"] for each in networks] == scalings
     if isinstance(scalings[0], list) and "preset" in kwargs:  # both halves read as far
         first, half = networks[0], ceil(networks[0]["members"] / 2)
-        both = first["multiples"][:half], first["multiples"][half:]
+        both = first["lengths"][:half], first["lengths"][half:]
         assert all(a == b for a, b in zip(*both, strict=False)) and len(sum(both, [])) == first["members"]
     total = kwargs.get("members", {"best": 24, "fast": 6}.get(kwargs.get("preset")))
     smoothing = [each for each in networks if "smoothing" in {stack.component for stack in each["stacks"]}]
@@ -325,10 +325,11 @@ def test_blocks_of_presets_are_flat_and_wide_for_months(preset, freq, size):
 @pytest.mark.parametrize(
     ("freq", "days", "lookback", "seasons", "lookbacks"),
     [
-        ("h", 40, None, [24, 168], ([192] * 4, [504] * 2)),
-        ("30min", 40, None, [48, 336], ([384] * 4, [1008] * 2)),
-        ("h", 20, None, [24], ([48] * 4, [48] * 2)),  # too few weeks
-        ("h", 40, 48, [24], ([48] * 4, [48] * 2)),
+        ("h", 40, None, [24, 168], ([192] * 4, [504, 672])),
+        ("30min", 15, None, [48, 336], ([384] * 4, [1008, 1344])),
+        ("h", 13, None, [24], ([48] * 4, [48] * 2)),  # too few weeks
+        ("h", 40, 335, [24], ([335] * 4, [335] * 2)),
+        ("h", 40, 336, [24, 168], ([336] * 4, [336] * 2)),
         ("5min", 40, None, [288], ([576] * 4, [576] * 2)),  # a week of 2,016 steps
         ("D", 300, None, [7], ([14, 18, 24, 30], [24, 36])),
     ],
@@ -340,9 +341,15 @@ def test_hours_and_parts_of_them_have_days_and_weeks(freq, days, lookback, seaso
     )
     params = nb.Forecaster(6, lookback, members=4).get_params()
     plans = [resolve(each, panel) for each in plan(params, panel)]
-    assert list(plans[0]["stacks"][1].periods) == seasons and plans[1]["stacks"][0].periods == seasons[-1:]
+    assert list(plans[0]["stacks"][1].periods) == seasons and plans[1]["stacks"][0].periods == seasons
     assert tuple(each["lookback"] for each in plans) == tuple(map(tuple, lookbacks))
-    assert plans[0]["training"].steps == (None if freq == "D" else max(300, plans[0]["training"].steps))
+    assert plans[0]["training"].steps == (None if freq == "D" else 1000)
+    smoothing = plans[1]["stacks"][0]
+    assert (smoothing.leads, smoothing.memory) == (
+        (1 if freq == "D" else 4),
+        (1 if len(seasons) > 1 else None),
+    )
+    assert plans[0]["head"].location == ("height" if freq == "D" else "likelihood")
 
 
 def test_a_weekend_is_foreseen_by_default():
