@@ -43,14 +43,15 @@ class Forecaster(Fitted):
         stacks: list of stacks, taken as a description, or a list of such lists, a kind of networks each, trained in turn; None for
             trend and seasonality, or trend and a generic block where no season is usual or times are irregular. Usual are a year of
             months, quarters and weeks, a week of days, a day of hours and of parts of them down to 5 minutes, and down to a quarter
-            also a week, where a typical series has four and no shorter `lookback` than two is given. On a calendar
+            also a week, where a typical series has two and no shorter `lookback` is given. On a calendar
             two networks of `Smoothing` beside them, trained for at most 100 steps, that count as much as all others together.
             Defaults to None.
-        head: what the network forecasts; None for `heads.StudentT("height")` on a calendar, `heads.StudentT()` at irregular
-            times, or what the preset says. Defaults to None.
+        head: what the network forecasts; None for `heads.StudentT("height")` on a calendar of days or longer steps, or what the preset
+            says, `heads.StudentT()` for hours and parts of them and at irregular times. Defaults to None.
         members: networks of each kind but `Smoothing` in the ensemble, or "auto", 4 and up to 12 where training is short, or what the
             preset says. Defaults to "auto".
-        training: a `Training`; None for its defaults. A preset trains for longer, unless `steps` are given. Defaults to None.
+        training: a `Training`; None for its defaults. A preset trains for longer, and networks of hours and parts of them for at least
+            1000 steps, unless `steps` are given. Defaults to None.
         scaling: "std", "level", "ratio", "panel" or "none", see `NBeats`, one, or a list that the members take in turn; None for
             "level" with a head that learns from percentages where the typical standard deviation is at least a tenth of the typical
             value, "std" elsewhere, or what the preset says. Defaults to None.
@@ -58,7 +59,7 @@ class Forecaster(Fitted):
         time_unit: unit of numbers that stand for irregular times of stamps, and of slopes: "W", "D", "h", "min", "s",
             "ms", "us" or "ns". Defaults to "D".
         preset: "best" for an ensemble of 24 networks that train four times as long, at most 2000 steps, "fast" for six that train
-            twice as long, at most 1000; on a calendar both have `heads.StudentT("change")`, blocks of two layers of width 256 for
+            twice as long, at most 1000; on a calendar of days or longer both have `heads.StudentT("change")`, and on any blocks of two layers of width 256 for
             months and shorter steps, and half of the networks scaled by "ratio", where no value is negative and the typical standard
             deviation at least a tenth of the typical value, of generic blocks elsewhere and where `scaling` is given. Arguments given
             count for all their networks. Defaults to None, one kind.

@@ -29,7 +29,9 @@ _WEEKS = 2  # that series and lookbacks must have for the week to be a season of
 _WEEK = 672  # most steps of it
 _HARMONICS = 24, 84  # most that it finds of a day and of a week, of a week all that hours have
 _MEMORY = 1.0  # of these seasons, in weeks
-_LEADS = 4  # lead times at which smoothing of hours and parts of them chooses its rates
+_LEADS = (
+    4  # lead times at which smoothing of hours and parts of them, whose level soon returns, chooses its rates
+)
 _SMALL = 16  # windows of a step of such a smoothing network, each with a regression of its own
 _CLOCK_STEPS = (
     1000  # of training, at least, for hours and parts of them: long series, whose every day is like others
@@ -102,7 +104,8 @@ def plan(params: dict, panel: Panel) -> list[dict]:
         for number, stacks in enumerate(kinds)
     ]
     if params["stacks"] is None and panel.calendar.freq is not None:
-        plans.append(_smoothing(plans, seasons, "ratio" if in_ratios else scaling, panel.calendar.freq))
+        leads = _LEADS if steps_of_day(panel.calendar.freq) > 1 else 1
+        plans.append(_smoothing(plans, seasons, shortest, "ratio" if in_ratios else scaling, leads))
     return plans
 
 
@@ -122,13 +125,9 @@ def _seasons(lookback, panel: Panel) -> tuple[int, ...]:
     return (season, 7 * day) if day > 1 and 7 * day <= min(known / _WEEKS, _WEEK) else (season,)
 
 
-def _smoothing(plans: list[dict], seasons: tuple[int, ...], scaling, freq) -> dict:
-    """Return the arguments of a smoothing network that counts as much as all others together and trains for few steps.
-
-    The seasons of hours and parts of them last while their level soon returns: its rates are chosen ahead.
-    """
+def _smoothing(plans: list[dict], seasons: tuple[int, ...], shortest: int, scaling, leads: int) -> dict:
+    """Return the arguments of a smoothing network that counts as much as all others together and trains for few steps."""
     last, training = plans[-1], plans[-1]["training"]
-    leads = _LEADS if steps_of_day(freq) > 1 else 1
     if len(seasons) > 1:
         harmonics = [min(each) for each in zip(_HARMONICS, [season // 2 for season in seasons], strict=True)]
         stack = Smoothing(list(seasons), harmonics, _MEMORY, leads, multiplicative=True)
@@ -136,7 +135,7 @@ def _smoothing(plans: list[dict], seasons: tuple[int, ...], scaling, freq) -> di
         few, batch_size = _FEWER, min(_SMALL, training.batch_size)
     else:
         stack = Smoothing(list(seasons) if seasons[0] > 1 else None, None, None, leads, multiplicative=True)
-        lengths = [(multiple, last["lengths"][0][1]) for multiple in _SMOOTHED]
+        lengths = [(multiple, shortest) for multiple in _SMOOTHED]
         few, batch_size = _FEW, training.batch_size
     return last | {
         "name": "smoothing",

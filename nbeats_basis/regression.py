@@ -49,10 +49,10 @@ def normal_matrix(design, weights):
         weights: the diagonal of W, `(M, B, T)`, not negative.
     """
     members, windows, terms = *weights.shape[:2], design.shape[-1]
-    few = windows is not None and members * windows < terms
-    if (
-        design.shape[1] == 1 and not few
-    ):  # one grid for all windows: one product with the products of pairs of functions
+    many = (
+        windows is None or members * windows >= terms
+    )  # for fewer, pairs of functions cost more than they save
+    if design.shape[1] == 1 and many:  # one grid for all windows: one product with the products of pairs
         shared = design[:, 0]
         pairs = shared[..., :, None] * shared[..., None, :]
         gram = tf.matmul(weights, tf.reshape(pairs, (*pairs.shape[:2], terms * terms)))

@@ -5,13 +5,15 @@ import tensorflow as tf
 
 from nbeats_basis.regression import alike, expand, inverse, moments, normal_matrix, solve
 
-_FIRST = 3  # observations before the first one-step forecast that counts
+_FIRST = (
+    3  # observations before the first forecast whose error counts, and such errors that tell of a lead time
+)
 
 PRECISION = 4.0  # of the usual share of the drift, in variances of the error: its standard deviation is 0.5
 _GAP = 24.0  # half-lives of a gap after which nothing is left of what was before
 _RIDGE = 1e-3  # of the regression that finds a season, in observations
 _TINY = 1e-12
-_ROUNDING = 1e-4  # of a lead time, by which times may be off
+_ROUNDING = 1e-3  # of a lead time, by which times may be off
 
 
 def smooth(values, observed, times, half_lives, leads, log_prior, share) -> tuple:
@@ -19,9 +21,10 @@ def smooth(values, observed, times, half_lives, leads, log_prior, share) -> tupl
 
     For each half-life tau_k, l_k is the mean of the values weighted by 2^(t / tau_k), and m_k the mean of their times; B is the slope of
     an ordinary regression on time. Rate k forecasts l_k + w_k B (t - m_k). The same from what came a lead time or longer before each
-    observation gives errors e, and the share w_k of the drift, in [0, 1], that makes their sum of squares least, `share` counting as 5 of
-    them. Rate k weighs in proportion to q_k (mean of e^2)^(-n / 2), its posterior probability with the prior q, n the number of errors, or
-    of lead times in the window where there are fewer: errors that overlap are alike.
+    observation gives errors e, and the share w_k of the drift, in [0, 1], that makes their sum of squares least, normally distributed about
+    `share` with a standard deviation of 0.5 before. Rate k weighs in proportion to q_k (sum of e^2)^(-n / 2), its posterior probability with
+    the prior q, n the number of errors, or of lead times in the window where there are fewer: errors that overlap are alike. Where less
+    than three errors tell of a lead time, the one before stands for it.
 
     Args:
         values: `(M, B, L)`, 0 where not observed.
@@ -38,14 +41,15 @@ def smooth(values, observed, times, half_lives, leads, log_prior, share) -> tupl
     Source: Wright 1986 (irregular times); Assimakopoulos & Nikolopoulos 2000, Hyndman & Billah 2003 (a share of a regression's drift).
     """
     slope, level, middle, sums, history = _one_step(values, observed, times, half_lives, len(leads) > 1)
-    found = [_combined(slope, level, middle, *sums, sums[0], log_prior[:, 0], share[:, 0])]
-    first, last = (
-        _first(observed, times),
-        tf.reduce_max(tf.where(observed > 0, times, times.dtype.min), axis=-1),
-    )
+    independent = sums[0]
+    found = [_combined(slope, level, middle, *sums, independent, log_prior[:, 0], share[:, 0])]
+    first = _first(observed, times)
+    span = tf.reduce_max(tf.where(observed > 0, times, first), axis=-1, keepdims=True) - first
     for i, lead in enumerate(leads[1:], 1):
-        sums = _errors(values, observed, times, lead, history)
-        independent = tf.minimum(sums[0], tf.maximum(last[..., None] - first, 0) / lead)
+        ahead = _errors(values, observed, times, lead, history)
+        enough = ahead[0] >= _FIRST  # elsewhere as at the lead time before
+        sums = [tf.where(enough, *each) for each in zip(ahead, sums, strict=True)]
+        independent = tf.where(enough, tf.minimum(sums[0], span / lead), independent)
         found.append(_combined(slope, level, middle, *sums, independent, log_prior[:, i], share[:, i]))
     return tuple(tf.stack(each, axis=-1) for each in zip(*found, strict=True))
 
@@ -96,7 +100,7 @@ def seasonal(values, weights, design, sizes: list[int]):
 
     Of a ridge regression with residual variance s^2, all weights 1, the coefficients have variances s^2 (A^-1 - A^-1 Lambda A^-1); with
     others c times as much, c = sum of w^2 / sum of w, functions being fast beside them. With their mean v the factor is
-    max(0, 1 - v / mean square of the coefficients), 0 where there are no more observations than functions.
+    max(0, 1 - v / mean square of the coefficients), 0 where there are no more observations, of sum of w / c, than functions.
 
     Args:
         values: `(M, B, L)`.
@@ -124,7 +128,9 @@ def seasonal(values, weights, design, sizes: list[int]):
         return tf.concat([tf.where(free >= share, _shrunk(*group, noise), 0.0) for group in groups], axis=-1)
 
     # one matrix for all windows of a member where one grid and the same weights allow it
-    return tf.cond(alike(design, weights), lambda: found(weights[:, :1]), lambda: found(weights))
+    return tf.cond(
+        alike(design, weights), lambda: found(tf.gather(weights, [0], axis=1)), lambda: found(weights)
+    )
 
 
 def _shrunk(theta, variance, noise):

@@ -32,7 +32,7 @@ class SmoothingBlock(BasisBlock):
 
     Args:
         periods: periods of the season, in units of time, none for no season.
-        harmonics: harmonics of each period.
+        harmonics: harmonics of each period, their number or a list.
         lookback: length of the window, in units of time.
         horizon: length of the forecast, in units of time.
         memory: of the season, in units of time, None for all of the window, see `Smoothing`. Defaults to None.
@@ -59,7 +59,7 @@ class SmoothingBlock(BasisBlock):
     ):
         self.periods, self.harmonics = list(periods), list(harmonics)
         self.lookback, self.horizon = check_positive("lookback", lookback), check_positive("horizon", horizon)
-        self.memory = memory
+        self.memory = None if memory is None else check_positive("memory", memory)
         self.leads = [check_positive("leads", lead) for lead in leads]
         self.multiplicative = bool(multiplicative)
         basis = Polynomial(_TERMS - 1, kind="monomial", span=(0, horizon))
@@ -67,16 +67,16 @@ class SmoothingBlock(BasisBlock):
         if len(self.leads) > 1:
             basis += BSpline(knots=self.leads, degree=1)
             self.num_line += len(self.leads)
+        multiples = distinct(self.periods, self.harmonics)
         if self.periods:
-            harmonics = distinct(self.periods, self.harmonics)
-            basis += Fourier(self.periods, harmonics)
+            basis += Fourier(self.periods, multiples)
         kwargs["coefficients"] = "regression"  # the location is found, not proposed
         super().__init__(basis, None, units, num_layers, num_params=num_params, **kwargs)
         if self.periods:
             gap = max(*self.periods, lookback / _KNOTS)
             knots = -gap * np.arange(ceil(lookback / gap), -1, -1)
             self.beside = BSpline(knots=knots, degree=1)
-            self.groups = [self.beside.num_terms, *(2 * len(each) for each in harmonics)]
+            self.groups = [self.beside.num_terms, *(2 * len(each) for each in multiples)]
         self.half_lives = 0.5 ** np.arange(1, _RATES + 1)  # in lookbacks
 
     def build(self, times_shape, values_shape, observed_shape, query_times_shape, context_shape=None):
@@ -97,9 +97,9 @@ class SmoothingBlock(BasisBlock):
         return read + self.num_line + len(self.leads)
 
     def designs(self, times, observed, query_times, origin=None, order: int = 0) -> dict:
-        """Return the functions at all times, the forecast's with their derivatives, and the regression that finds the season.
+        """Return the functions at all times, the forecast's with their derivatives, and those of the regression that finds the season.
 
-        That is in double precision: where observations come at every other step or less, functions look alike.
+        These are in double precision: where observations come at every other step or less, functions look alike.
 
         Args:
             times: `(M or 1, B or 1, L)`.
@@ -119,7 +119,20 @@ class SmoothingBlock(BasisBlock):
         return designs
 
     def explain(self, values, designs: dict, context: dict | None = None) -> tuple:
-        """Return the backcast and coefficients: what is added to the location, the other parameters', and what a season multiplies, with it.
+        """Return the backcast and the coefficients, see `explain_parts`.
+
+        Args:
+            values: `(M, B, L)`, of the window, 0 where not observed.
+            designs: of `designs`.
+            context: of an encoder. Defaults to None.
+        """
+        backcasts, theta = self.explain_parts(values, designs, context)
+        return tf.add_n(backcasts), theta
+
+    def explain_parts(self, values, designs: dict, context: dict | None = None) -> tuple:
+        """Return the backcasts of line and season, and the coefficients.
+
+        These are what is added to the location, the other parameters', and what a season multiplies, with it.
 
         Args:
             values: `(M, B, L)`, of the window, 0 where not observed.
@@ -144,7 +157,10 @@ class SmoothingBlock(BasisBlock):
         none = [(0, 0), (0, 0)]
         line = tf.stack([constant, slope * self.horizon / self.lookback], axis=-1)[:, :, 0]
         line = tf.pad(line, [*none, (0, self.num_line - 2)])
-        backcast = floor + expand(designs["past"][..., : self.num_line], line) * factor + plus
+        explained = expand(designs["past"][..., : self.num_line], line)
+        backcasts = [floor + explained]
+        if self.periods:
+            backcasts.append(explained * (factor - 1) + plus)
         if len(self.leads) > 1:  # straight from the line at one lead time to that at the next
             line = tf.pad(constant + slope * leads, [*none, (_TERMS, 0)])
         found = [line, *season]
@@ -157,7 +173,7 @@ class SmoothingBlock(BasisBlock):
             theta += tf.split(self.network(read), self.num_params - 1, axis=-1)
         if self.multiplicative:
             theta.append(tf.concat(found, axis=-1))
-        return backcast, theta
+        return backcasts, theta
 
     def _season(self, heights, designs: dict, times) -> tuple:
         """Return the season's coefficients, one tensor in a list, and what it adds to the window or its logarithm.
@@ -258,9 +274,9 @@ class Smoothing(Stack):
         harmonics: harmonics of each period, as for `Seasonality`; those that are also of a period before it count once, for that one:
             give the shorter period first. Defaults to None.
         memory: after so many of its longest periods an observation counts half for the season, which may change; None for all of the
-            window alike. Defaults to None.
-        leads: number of lead times, from one step to the horizon, at which the rates of the level are chosen each by errors that far
-            ahead; the forecast goes straight from one to the next. 1 for errors one step ahead only. More suit long windows whose level
+            window alike, or without a season. Defaults to None.
+        leads: most lead times, from one step to the horizon (a 64th of it at irregular times), at which the rates of the level are chosen
+            each by errors that far ahead; the forecast goes straight from one to the next, and on. 1 for errors one step ahead only. More suit long windows whose level
             soon returns, such as those of hours. Defaults to 1.
         multiplicative: True for a season that multiplies level and drift, counted from 0 where all values of a window are positive, as
             with `scaling="ratio"` those of positive data are, elsewhere from the lowest value less a standard deviation. False for a
@@ -319,7 +335,7 @@ class Smoothing(Stack):
             harmonics_of(periods, self.harmonics, on_grid),
             lookback,
             horizon,
-            self.memory and periods and self.memory * max(periods),
+            self.memory * max(periods) if self.memory and periods else None,
             np.unique(np.round(leads) if on_grid else leads).tolist(),
             self.multiplicative,
             units=self.units,
@@ -332,9 +348,8 @@ class Smoothing(Stack):
         """Return what is left, the forecast, the backcast, the coefficients, and forecasts and backcasts of trend and season."""
         block = self.blocks[0]
         designs = block.designs(times, observed, query_times, origin, order)
-        backcast, theta = block.explain(values, designs, context)
-        forecasts, backcasts = (block.parts(theta, each) for each in (designs["future"], [designs["past"]]))
-        backcasts[0] += backcast - tf.add_n(backcasts)  # the last value, which forecasts start from
+        backcasts, theta = block.explain_parts(values, designs, context)
+        backcast, forecasts = tf.add_n(backcasts), block.parts(theta, designs["future"])
         left = (values - backcast) * observed
         return left, block.forecast(theta, designs), backcast, theta[0][:, :, None], forecasts, backcasts
 

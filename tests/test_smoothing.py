@@ -299,3 +299,70 @@ def test_a_level_that_returns_is_forecast_to_return(rng):
         errors[leads] = np.abs(found - fading[:, 360:]).mean(axis=0)
     assert abs(errors[4][0] / errors[1][0] - 1) < 0.05, errors
     assert errors[4][20:].mean() < 0.85 * errors[1][20:].mean(), errors
+
+
+def test_a_window_too_short_for_a_lead_time_goes_by_the_one_before():
+    values = np.where(np.arange(48) < 38, np.nan, np.arange(48.0))[None]
+    found = {}
+    for leads in (1, 4):
+        net = nb.NBeats([nb.Smoothing(leads=leads)], 24, 48)
+        found[leads] = net.forecast(values)["mean"].numpy()[0]
+    steps = np.diff(found[4])
+    assert (steps > 0.1).all() and np.abs(found[4] - found[1]).max() < 0.1 * np.abs(found[1] - 47).max(), (
+        found
+    )
+
+
+def test_observations_count_by_their_weights(rng):
+    """What noise cannot have made is a weighted regression's; in noise alone the average window finds no season."""
+    times = np.arange(-95.0, 1)
+    wave = nb.bases.Fourier([12], 5)(times).numpy()
+    design = np.concatenate([np.stack([np.ones(96), times / 96], axis=1), wave], axis=1)
+    weights = 2 ** (times / 24)
+    noise = rng.normal(size=(300, 96))
+    values = 5 * wave[:, 1] + 3 * wave[:, 7] * times / 96 + 0.01 * noise
+    root = np.sqrt(weights)[:, None]
+    expected = np.linalg.lstsq(root * design, (root * values.T), rcond=None)[0][2:].T
+    shape = (1, *values.shape)
+
+    def found(values):
+        rest = np.broadcast_to(weights, shape), tf.constant(design[None, None]), (2, 10)
+        return seasonal(tf.constant(values[None]), *rest).numpy()[0]
+
+    np.testing.assert_allclose(found(values), expected, atol=0.03)  # next to no shrinkage
+    theta = found(noise)
+    assert 0.35 < (theta == 0).all(axis=1).mean() < 0.65, "the factor is 0 for about half of the windows"
+
+
+def test_a_season_that_changes_is_forecast_as_it_was_last(rng):
+    steps = np.arange(120 + 12)
+    values = 20 + np.where(steps < 60, -3, 3) * np.cos(np.pi * steps / 6) + 0.1 * rng.normal(size=(20, 132))
+    errors = {}
+    for memory in (None, 1):
+        net = nb.NBeats([nb.Smoothing([12], memory=memory)], 12, 120)
+        found = net.forecast(values[:, :120])["mean"].numpy()
+        errors[memory] = np.abs(found - values[:, 120:]).mean()
+    assert errors[1] < 0.6 < 2 < errors[None], errors
+
+
+@pytest.mark.parametrize("multiplicative", [False, True])
+def test_components_inside_the_window_are_those_of_its_line_and_season(rng, multiplicative):
+    """With several lead times, too, whose line says nothing of the past."""
+    values = 20 + 3 * np.sin(np.pi * np.arange(120) / 6)[None] + 0.1 * rng.normal(size=(4, 120))
+    net = nb.NBeats([nb.Smoothing([12], None, None, 4, multiplicative)], 12, 120)
+    out = net({"values": values})
+    trend, season = tf.unstack(out["backcasts"][0], axis=1)
+    assert np.std(trend, axis=1).max() < 0.1 * np.std(season, axis=1).min()
+    np.testing.assert_allclose(trend + season, out["values"][0], atol=0.5)
+
+
+def test_harmonics_may_be_listed_and_periods_be_durations():
+    block = nb.Smoothing([24, 168], [[1, 2], 14]).make_block(504, 24, 1)
+    assert block.groups[1:] == [
+        4,
+        2 * 13,
+    ]  # without the week's seventh, but its fourteenth, which is of the day's second
+    weekly = nb.Smoothing(["1D", "7D"], 2, memory=1).copy("h").make_block(504.0, 24.0, 1)
+    assert weekly.memory == 168 and weekly.periods == [24, 168]
+    again = type(block).from_config(block.get_config())
+    assert again.groups == block.groups and again.leads == block.leads

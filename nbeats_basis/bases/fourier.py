@@ -64,10 +64,8 @@ class Fourier(Basis):
                 "`harmonics` must be one integer, or one for each period. "
                 f"Received: periods={periods!r}, harmonics={harmonics!r}"
             )
-        self._multiples = [
-            _ascending(n) if np.iterable(n) else range(1, check_int("harmonics", n, 0) + 1) for n in counts
-        ]
-        self.harmonics = tuple(list(n) if np.iterable(n) else int(n) for n in counts)
+        self._multiples = [_multiples(each) for each in counts]
+        self.harmonics = tuple(each if isinstance(each, list) else len(each) for each in self._multiples)
         self.origin = float(origin)
         self.learnable = bool(learnable)
         self.phase = check_choice("phase", phase, PHASES)
@@ -105,7 +103,7 @@ class Fourier(Basis):
             if self.phase == "calendar" and origin is not None:  # in float64: the origin may be decades away
                 start = ops.cast(origin, "float64")[..., None] * self._rates("float64")[..., i]
                 turns += ops.cast(start - ops.floor(start), times.dtype)
-            cos, sin = _multiples(2 * np.pi * (turns - ops.round(turns)), max(multiples, default=0))
+            cos, sin = _up_to(2 * np.pi * (turns - ops.round(turns)), max(multiples, default=0))
             cos, sin = ([each[k - 1] for k in multiples] for each in (cos, sin))
             for _ in range(order % 4):
                 cos, sin = [-s for s in sin], cos
@@ -148,44 +146,47 @@ class Fourier(Basis):
         }
 
 
-def harmonics_of(periods: Sequence[float], harmonics, on_grid: bool) -> list[int]:
+def harmonics_of(periods: Sequence[float], harmonics, on_grid: bool) -> list:
     """Return the harmonics of each period: as given, or all up to half the period in steps, at most 12; 4 at irregular times.
 
     Args:
         periods: in steps or units of time.
-        harmonics: one integer, one each, or None.
+        harmonics: one integer, one or a list each, or None.
         on_grid: whether times are steps.
     """
     if harmonics is None:
         return [min(12, int(p / 2)) if on_grid else 4 for p in periods]
-    return [harmonics] * len(periods) if np.ndim(harmonics) == 0 else list(harmonics)
+    return list(harmonics) if np.iterable(harmonics) else [harmonics] * len(periods)
 
 
-def distinct(periods: Sequence[float], harmonics: Sequence[int]) -> list[list[int]]:
+def distinct(periods: Sequence[float], harmonics: Sequence) -> list[list[int]]:
     """Return the harmonics of each period that are not those of one before it.
 
     Args:
         periods: in steps or units of time.
-        harmonics: number of each.
+        harmonics: number of each, or a list.
     """
     known, found = np.zeros(0), []
-    for period, count in zip(periods, harmonics, strict=True):
-        rates = np.arange(1, count + 1) / period
+    for period, each in zip(periods, harmonics, strict=True):
+        multiples = np.array(_multiples(each))
+        rates = multiples / period
         new = ~np.isclose(rates[:, None], known, rtol=1e-9, atol=0).any(axis=1)
         known = np.concatenate([known, rates])
-        found.append((1 + np.flatnonzero(new)).tolist())
+        found.append(multiples[new].tolist())
     return found
 
 
-def _ascending(numbers) -> list[int]:
-    """Return numbers of harmonics, checked."""
-    numbers = [check_int("harmonics", k) for k in numbers]
-    if any(after <= before for before, after in pairwise(numbers)):
-        raise ValueError(f"A list of `harmonics` must ascend. Received: {numbers}")
-    return numbers
+def _multiples(harmonics):
+    """Return the multiples of a period's frequency, 1 to a number of harmonics or those listed, checked."""
+    if not np.iterable(harmonics):
+        return range(1, check_int("harmonics", harmonics, 0) + 1)
+    multiples = [int(check_int("harmonics", k)) for k in harmonics]
+    if any(after <= before for before, after in pairwise(multiples)):
+        raise ValueError(f"A list of `harmonics` must ascend. Received: {multiples}")
+    return multiples
 
 
-def _multiples(angle, count: int):
+def _up_to(angle, count: int):
     """Return the cosines and the sines of 1, ..., `count` times an angle `(..., T)`, a list of `(..., T)` each."""
     if not count:
         return [], []
