@@ -358,10 +358,7 @@ def test_components_inside_the_window_are_those_of_its_line_and_season(rng, mult
 
 def test_harmonics_may_be_listed_and_periods_be_durations():
     block = nb.Smoothing([24, 168], [[1, 2], 14]).make_block(504, 24, 1)
-    assert block.groups[1:] == [
-        4,
-        2 * 13,
-    ]  # without the week's seventh, but its fourteenth, which is of the day's second
+    assert block.groups[1:] == [4, 2 * 12], "the week's seventh and fourteenth are the day's"
     weekly = nb.Smoothing(["1D", "7D"], 2, memory=1).copy("h").make_block(504.0, 24.0, 1)
     assert weekly.memory == 168 and weekly.periods == [24, 168]
     again = type(block).from_config(block.get_config())
