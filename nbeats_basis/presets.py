@@ -30,12 +30,10 @@ _WEEK = 672  # most steps of it
 _HARMONICS = 24, 84  # most that it finds of a day and of a week, of a week all that hours have
 _MEMORY = 1.0  # of these seasons, in weeks
 _LEADS = (
-    4  # lead times at which smoothing of hours and parts of them, whose level soon returns, chooses its rates
+    4  # lead times at which smoothing chooses its rates for hours and parts of them: their level soon returns
 )
 _SMALL = 16  # windows of a step of such a smoothing network, each with a regression of its own
-_CLOCK_STEPS = (
-    1000  # of training, at least, for hours and parts of them: long series, whose every day is like others
-)
+_CLOCK_STEPS = 1000  # of training, at least, for hours and parts of them: long series of which much repeats
 _LAST_SEED = 2**30
 _UNITS, _FLAT = 128, {"units": 256, "num_layers": 2}
 

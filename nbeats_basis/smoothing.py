@@ -5,9 +5,7 @@ import tensorflow as tf
 
 from nbeats_basis.regression import alike, expand, inverse, moments, normal_matrix, solve
 
-_FIRST = (
-    3  # observations before the first forecast whose error counts, and such errors that tell of a lead time
-)
+_FIRST = 3  # observations before the first error that counts, and errors that tell of a lead time
 
 PRECISION = 4.0  # of the usual share of the drift, in variances of the error: its standard deviation is 0.5
 _GAP = 24.0  # half-lives of a gap after which nothing is left of what was before

@@ -187,7 +187,8 @@ class SmoothingBlock(BasisBlock):
         if self.multiplicative:
             heights = tf.math.log(tf.where(heights > 0, heights, 1.0))
         if self.memory is not None:
-            weights *= 2 ** (times / self.memory)
+            last = tf.reduce_max(tf.where(weights > 0, times, times.dtype.min), axis=-1, keepdims=True)
+            weights *= 2 ** (tf.minimum(times - last, 0.0) / self.memory)
         heights, weights = (tf.cast(each, "float64") for each in (heights, weights))
         season = seasonal(heights, weights, designs["season"], self.groups)
         season = tf.cast(season, "float32")
@@ -276,8 +277,8 @@ class Smoothing(Stack):
         memory: after so many of its longest periods an observation counts half for the season, which may change; None for all of the
             window alike, or without a season. Defaults to None.
         leads: most lead times, from one step to the horizon (a 64th of it at irregular times), at which the rates of the level are chosen
-            each by errors that far ahead; the forecast goes straight from one to the next, and on. 1 for errors one step ahead only. More suit long windows whose level
-            soon returns, such as those of hours. Defaults to 1.
+            each by errors that far ahead; the forecast goes straight from one to the next, and on. 1 for errors one step ahead only. More
+            suit long windows whose level soon returns, such as those of hours. Defaults to 1.
         multiplicative: True for a season that multiplies level and drift, counted from 0 where all values of a window are positive, as
             with `scaling="ratio"` those of positive data are, elsewhere from the lowest value less a standard deviation. False for a
             season that is added. Defaults to False.

@@ -343,6 +343,9 @@ def test_a_season_that_changes_is_forecast_as_it_was_last(rng):
         found = net.forecast(values[:, :120])["mean"].numpy()
         errors[memory] = np.abs(found - values[:, 120:]).mean()
     assert errors[1] < 0.6 < 2 < errors[None], errors
+    long_ago = np.concatenate([values[:, :60], np.full((20, 300), np.nan)], axis=1)
+    found = nb.NBeats([nb.Smoothing([12], memory=1)], 12, 360).forecast(long_ago)["mean"].numpy()
+    assert np.ptp(found, axis=1).min() > 5
 
 
 @pytest.mark.parametrize("multiplicative", [False, True])
