@@ -12,7 +12,6 @@ python benchmarks/accuracy.py --dataset m3 --preset --peers ets dot --python ben
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -23,6 +22,7 @@ import pandas as pd
 import tensorflow as tf
 from metrics import measures, naive2, owa, seasonal_naive
 from peers.clock import clock, since
+from peers.start import start
 from records import RESULTS, about, put, read, settle
 
 import nbeats_basis as nb
@@ -85,14 +85,8 @@ def peer(train: pd.DataFrame, at: pd.DataFrame, name: str, season: int, options)
         paths = [str(Path(folder) / file) for file in ("train.csv", "at.csv", "out.csv")]
         train.to_csv(paths[0], index=False)
         at.to_csv(paths[1], index=False)
-        script = str(Path(__file__).parent / "peers" / "run.py")
-        command = [options.python, script, name, *paths, "--freq", "1", "--season", str(season)]
-        done = subprocess.run(
-            [*command, "--seed", str(options.seed)], capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise RuntimeError(done.stderr[-2000:])
-        said = json.loads(done.stdout.splitlines()[-1])
+        given = ["--freq", "1", "--season", str(season), "--seed", str(options.seed)]
+        said = json.loads(start(options.python, "run.py", name, *paths, *given).splitlines()[-1])
         table = at.merge(pd.read_csv(paths[2]), on=["unique_id", "ds"], how="left")
     return table.yhat.to_numpy(), said.pop("seconds"), said
 

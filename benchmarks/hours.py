@@ -2,15 +2,14 @@
 
 The series are described in peers/hours.py. Their last two weeks are forecast from each midnight; networks are trained once, before them,
 and MSTL is fitted anew at each. Where the last hours before a midnight are missing, ours start there, and the end of the day counts for
-none. Ours are the defaults, their rules chosen on earlier parts of the same series. Errors are mean absolute
-errors divided by those of repeating last week, geometric means over the series.
+none. Ours are the defaults, their rules chosen on earlier parts of the same series. Errors are mean absolute errors divided by those of
+repeating last week, geometric means over the series.
 
 python benchmarks/hours.py hours --days 1 --peers benchmarks/peers/.venv/bin/python
 """
 
 import argparse
 import json
-import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 from peers.hours import DAY, FREQ, HELD_OUT
+from peers.start import start
 from records import about
 
 import nbeats_basis as nb
@@ -29,11 +29,8 @@ def peer(python: str, *command: str) -> tuple[pd.DataFrame, str]:
     """Return what the peers' script writes and prints."""
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "out.csv")
-        script = str(Path(__file__).parent / "peers" / "hours.py")
-        done = subprocess.run([python, script, *command, path], capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise RuntimeError(done.stderr[-2000:])
-        return pd.read_csv(path, parse_dates=["ds"]), done.stdout
+        printed = start(python, "hours.py", *command, path)
+        return pd.read_csv(path, parse_dates=["ds"]), printed
 
 
 def ours(df: pd.DataFrame, panel: str, days: int, seed: int) -> pd.DataFrame:

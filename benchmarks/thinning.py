@@ -16,7 +16,6 @@ python benchmarks/thinning.py --peers benchmarks/peers/.venv/bin/python
 import argparse
 import json
 import platform
-import subprocess
 import sys
 import tempfile
 import time
@@ -29,6 +28,7 @@ import pandas as pd
 import tensorflow as tf
 from accuracy import split
 from metrics import mape, smape
+from peers.start import start
 
 import nbeats_basis as nb
 
@@ -75,15 +75,10 @@ def peer_forecast(method: str, python: str, train, at) -> tuple[np.ndarray, dict
         paths = [str(Path(folder) / name) for name in ("train.csv", "at.csv", "out.csv")]
         for path, frame in zip(paths, (train, at), strict=False):
             frame.to_csv(path, index=False)
-        script = Path(__file__).parent / "peers" / "run.py"
-        done = subprocess.run(
-            [python, str(script), method, *paths], capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise RuntimeError(done.stderr[-2000:])
+        printed = start(python, "run.py", method, *paths)
         table = pd.read_csv(paths[2], parse_dates=["ds"])
     asked = at.merge(table, on=["unique_id", "ds"], how="left")
-    return asked.yhat.to_numpy(), json.loads(done.stdout.splitlines()[-1])
+    return asked.yhat.to_numpy(), json.loads(printed.splitlines()[-1])
 
 
 def _months(numbers: pd.Series) -> pd.Series:

@@ -29,9 +29,7 @@ _WEEKS = 2  # that series and lookbacks must have for the week to be a season of
 _WEEK = 672  # most steps of it
 _HARMONICS = 24, 84  # most that it finds of a day and of a week, of a week all that hours have
 _MEMORY = 1.0  # of these seasons, in weeks
-_LEADS = (
-    4  # lead times at which smoothing chooses its rates for hours and parts of them: their level soon returns
-)
+_LEADS = 4  # lead times at which smoothing of hours chooses its rates, whose level soon returns
 _SMALL = 16  # windows of a step of such a smoothing network, each with a regression of its own
 _CLOCK_STEPS = 1000  # of training, at least, for hours and parts of them: long series of which much repeats
 _LAST_SEED = 2**30
@@ -102,9 +100,14 @@ def plan(params: dict, panel: Panel) -> list[dict]:
         for number, stacks in enumerate(kinds)
     ]
     if params["stacks"] is None and panel.calendar.freq is not None:
-        leads = _LEADS if steps_of_day(panel.calendar.freq) > 1 else 1
+        leads = _LEADS if _in_hours(panel) else 1
         plans.append(_smoothing(plans, seasons, shortest, "ratio" if in_ratios else scaling, leads))
     return plans
+
+
+def _in_hours(panel: Panel) -> bool:
+    """Return whether steps are hours or parts of them, several to the day."""
+    return steps_of_day(panel.calendar.freq) > 1
 
 
 def _seasons(lookback, panel: Panel) -> tuple[int, ...]:
@@ -163,10 +166,10 @@ def _lists(stacks) -> list:
 
 def _training(preset: str | None, training: Training, panel: Panel) -> Training:
     """Return the training with the steps of a preset, or of hours and parts of them, where it does not say how many."""
-    on_clock = steps_of_day(panel.calendar.freq) > 1
-    if training.steps is not None or not (preset or on_clock):
+    in_hours = _in_hours(panel)
+    if training.steps is not None or not (preset or in_hours):
         return training
-    steps = max(_steps(training, panel), _CLOCK_STEPS if on_clock else 0)
+    steps = max(_steps(training, panel), _CLOCK_STEPS if in_hours else 0)
     return replace(training, steps=min(_LONGER[preset] * steps, _LONGEST[preset]) if preset else steps)
 
 
@@ -182,7 +185,7 @@ def _default_members(training: Training, panel: Panel) -> int:
 
 def _head(preset: str | None, panel: Panel) -> StudentT:
     """Return a head of likelihood alone at irregular times and for hours and parts of them, elsewhere of errors relative to heights or changes."""
-    if panel.calendar.freq is None or steps_of_day(panel.calendar.freq) > 1:
+    if panel.calendar.freq is None or _in_hours(panel):
         return StudentT()
     return StudentT("change" if preset else "height")
 
@@ -216,7 +219,7 @@ def _kinds(preset: str | None, panel: Panel, seasons: tuple[int, ...], in_ratios
     """
     if panel.calendar.freq is None:
         return [[Trend(units=_UNITS, coefficients="combined"), Generic(units=_UNITS)]]
-    wide = preset and seasons[0] > 4 or steps_of_day(panel.calendar.freq) > 1
+    wide = preset and seasons[0] > 4 or _in_hours(panel)
     size = _FLAT if wide else {"units": _UNITS}
     if seasons[0] > 1:
         interpretable = [Trend(**size), Seasonality(seasons, **size)]

@@ -49,10 +49,10 @@ def normal_matrix(design, weights):
         weights: the diagonal of W, `(M, B, T)`, not negative.
     """
     members, windows, terms = *weights.shape[:2], design.shape[-1]
-    many = (
-        windows is None or members * windows >= terms
-    )  # for fewer, pairs of functions cost more than they save
-    if design.shape[1] == 1 and many:  # one grid for all windows: one product with the products of pairs
+    many = windows is None or members * windows >= terms
+    if (
+        design.shape[1] == 1 and many
+    ):  # one grid: one product with the products of pairs, costly for few windows
         shared = design[:, 0]
         pairs = shared[..., :, None] * shared[..., None, :]
         gram = tf.matmul(weights, tf.reshape(pairs, (*pairs.shape[:2], terms * terms)))
@@ -85,7 +85,7 @@ def alike(design, weights):
     return tf.constant(design.shape[1] == 1) & tf.reduce_all(weights == weights[:, :1])
 
 
-def inverse(gram, precision, shared):
+def inverse(gram, precision, shared=None):
     """Return A^-1 of A = G + Lambda, by Cholesky: A = L L', A^-1 = V' V with V = L^-1.
 
     Constant for gradients: those of what is made of it, `solve` and `inverse_diagonal`, need no product of matrices.
@@ -93,7 +93,8 @@ def inverse(gram, precision, shared):
     Args:
         gram: G, symmetric, `(M, B, K, K)`.
         precision: the diagonal of Lambda, positive, `(M, B, K)`.
-        shared: of `alike`, a scalar: True to invert the matrix of each member's first window only.
+        shared: of `alike`, a scalar: True to invert the matrix of each member's first window only. None for False.
+            Defaults to None.
     """
     matrix = tf.stop_gradient(tf.linalg.set_diag(gram, tf.linalg.diag_part(gram) + precision))
 
@@ -102,6 +103,8 @@ def inverse(gram, precision, shared):
         root = tf.linalg.triangular_solve(tf.linalg.cholesky(matrix), eye)
         return tf.matmul(root, root, transpose_a=True)
 
+    if shared is None:
+        return invert(matrix)
     return tf.cond(
         shared, lambda: tf.broadcast_to(invert(matrix[:, :1]), tf.shape(matrix)), lambda: invert(matrix)
     )

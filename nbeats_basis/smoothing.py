@@ -109,21 +109,23 @@ def seasonal(values, weights, design, sizes: list[int]):
     Source: James & Stein 1961.
     """
     total = tf.reduce_sum(weights, axis=-1, keepdims=True)
-    share = tf.math.divide_no_nan(tf.reduce_sum(weights**2, axis=-1, keepdims=True), total)
+    mean_weight = tf.math.divide_no_nan(tf.reduce_sum(weights**2, axis=-1, keepdims=True), total)
 
     def found(weights_of_matrix):
         gram = normal_matrix(design, weights_of_matrix)
         precision = tf.fill(tf.shape(gram)[:-1], tf.constant(_RIDGE, gram.dtype))
-        inverted = inverse(gram, precision, tf.constant(False))
+        inverted = inverse(gram, precision)
         theta = solve(inverted, gram, precision, moments(design, weights * values))
         diagonal = tf.linalg.diag_part(inverted)
         variance = diagonal - _RIDGE * tf.reduce_sum(inverted**2, axis=-2)
         used = theta.shape[-1] - _RIDGE * tf.reduce_sum(diagonal, axis=-1, keepdims=True)
-        free = total - share * used
+        free = total - mean_weight * used
         left = tf.reduce_sum(weights * (values - expand(design, theta)) ** 2, axis=-1, keepdims=True)
-        noise = share * tf.math.divide_no_nan(left, free)
+        noise = mean_weight * tf.math.divide_no_nan(left, free)
         groups = zip(*(tf.split(each, sizes, axis=-1)[1:] for each in (theta, variance)), strict=True)
-        return tf.concat([tf.where(free >= share, _shrunk(*group, noise), 0.0) for group in groups], axis=-1)
+        return tf.concat(
+            [tf.where(free >= mean_weight, _shrunk(*group, noise), 0.0) for group in groups], axis=-1
+        )
 
     # one matrix for all windows of a member where one grid and the same weights allow it
     return tf.cond(

@@ -143,9 +143,7 @@ class SmoothingBlock(BasisBlock):
         start = last_observed(values, tf.broadcast_to(times, tf.shape(values)), observed > 0)
         floor = _floor(values, observed) if self.multiplicative else tf.zeros_like(values[..., :1])
         heights = (values - floor) * observed
-        season, pattern = (
-            self._season(heights, designs, times) if self.periods else ([], tf.zeros_like(values))
-        )
+        season, pattern = self._season(heights, designs) if self.periods else ([], tf.zeros_like(values))
         plus, factor = (0.0, tf.exp(pattern)) if self.multiplicative else (pattern, 1.0)
         series = (heights - plus) * observed / factor, observed, times / self.lookback
         if context is not None:  # not a grid
@@ -175,15 +173,14 @@ class SmoothingBlock(BasisBlock):
             theta.append(tf.concat(found, axis=-1))
         return backcasts, theta
 
-    def _season(self, heights, designs: dict, times) -> tuple:
+    def _season(self, heights, designs: dict) -> tuple:
         """Return the season's coefficients, one tensor in a list, and what it adds to the window or its logarithm.
 
         Args:
             heights: `(M, B, L)`, of the window, 0 where not observed; positive elsewhere where a season multiplies.
             designs: of `designs`.
-            times: `(M or 1, B or 1, L)`.
         """
-        weights = designs["observed"]
+        times, weights = designs["times"], designs["observed"]
         if self.multiplicative:
             heights = tf.math.log(tf.where(heights > 0, heights, 1.0))
         if self.memory is not None:

@@ -58,7 +58,7 @@ class Fourier(Basis):
             raise TypeError(f"`periods` must be a list. Received: periods={periods!r}")
         self.periods, self.time_unit = tuple(periods), time_unit
         self._lengths = np.array([duration("periods", p, time_unit) for p in self.periods])
-        counts = list(harmonics) if np.iterable(harmonics) else [harmonics] * len(self.periods)
+        counts = _each(self.periods, harmonics)
         if len(counts) != len(self.periods):
             raise ValueError(
                 "`harmonics` must be one integer, or one for each period. "
@@ -156,7 +156,7 @@ def harmonics_of(periods: Sequence[float], harmonics, on_grid: bool) -> list:
     """
     if harmonics is None:
         return [min(12, int(p / 2)) if on_grid else 4 for p in periods]
-    return list(harmonics) if np.iterable(harmonics) else [harmonics] * len(periods)
+    return _each(periods, harmonics)
 
 
 def distinct(periods: Sequence[float], harmonics: Sequence) -> list[list[int]]:
@@ -174,6 +174,10 @@ def distinct(periods: Sequence[float], harmonics: Sequence) -> list[list[int]]:
         known = np.concatenate([known, rates])
         found.append(multiples[new].tolist())
     return found
+
+
+def _each(periods, harmonics) -> list:
+    return list(harmonics) if np.iterable(harmonics) else [harmonics] * len(periods)
 
 
 def _multiples(harmonics):
